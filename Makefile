@@ -1,0 +1,38 @@
+# Each target works in a fresh clone: the virtual environment is made when it is missing or old.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint bench docs install clean
+
+demo: $(STAMP)  ## four devices on this machine answer prompts together
+	@$(BIN)/dmoa demo
+
+test: $(STAMP)  ## all tests
+	@$(BIN)/dmoa models get smollm2
+	@$(BIN)/pytest
+
+lint: $(STAMP)  ## format, lint rules and strict types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(STAMP)  ## the benchmarks, one JSON line each
+	@$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## write the generated part of the documentation
+	@$(BIN)/python docs/generate.py
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "dmoa needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing dmoa and what it needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(STAMP)
+
+clean:  ## remove what was installed
+	rm -rf $(VENV)

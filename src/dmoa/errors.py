@@ -1,0 +1,111 @@
+"""Every error that dmoa raises on purpose.
+
+    DmoaError                   exit status 1; something failed while running
+    ├── UsageError              exit status 2; a flag, a setting or a file is wrong
+    ├── LLMError                this device's LLM did not do its work
+    │   ├── LLMUnavailable      it cannot be reached or loaded
+    │   ├── LLMStalled          it made no token for too long
+    │   └── ContextExceeded     the prompt does not fit its context window
+    ├── QueueFull               a bounded queue refused a task; says when to come back
+    ├── DeadlinePassed          the time that a prompt or a task had is over
+    ├── PeerError               another device did not do its work
+    │   ├── PeerGone            it disappeared
+    │   ├── PeerSilent          it is there but says nothing
+    │   └── PeerRefused         it said no, with a reason
+    ├── MessageError            bytes from the network are no message of ours
+    └── NobodyAnswered          no device could answer a prompt
+
+A message names the fault, the offending value and the fix.
+"""
+
+
+class DmoaError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(DmoaError):
+    """A flag, a setting or an input file is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class LLMError(DmoaError):
+    """An LLM did not do its work."""
+
+
+class LLMUnavailable(LLMError):
+    """An LLM cannot be reached or loaded."""
+
+
+class LLMStalled(LLMError):
+    """An LLM made no token for longer than its deadline."""
+
+
+class ContextExceeded(LLMError):
+    """A prompt does not fit the context window of an LLM.
+
+    Args:
+        needed: tokens of the prompt and the reserved answer, if known.
+        window: tokens that the LLM can hold.
+    """
+
+    def __init__(self, needed: int | None, window: int) -> None:
+        self.needed = needed
+        self.window = window
+        size = "is longer than" if needed is None else f"needs {needed} tokens, more than"
+        super().__init__(
+            f"the prompt {size} the {window} tokens of the LLM's context window;"
+            " shorten it or lower max_tokens"
+        )
+
+
+class QueueFull(DmoaError):
+    """A bounded queue refused a task.
+
+    Args:
+        what: the bound that was met, for the message.
+        retry_after: seconds after which there should be room.
+    """
+
+    def __init__(self, what: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"{what}; try again in {retry_after:.0f} s")
+
+
+class DeadlinePassed(DmoaError):
+    """The time that a prompt or a task had is over."""
+
+
+class PeerError(DmoaError):
+    """Another device did not do its work."""
+
+
+class PeerGone(PeerError):
+    """A peer disappeared in the middle of a request, or was not there."""
+
+
+class PeerSilent(PeerError):
+    """A peer is there but has said nothing for too long."""
+
+
+class PeerRefused(PeerError):
+    """A peer said no.
+
+    Args:
+        reason: one of the reasons of `network.messages.Refused`.
+        detail: the peer's own words.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class MessageError(DmoaError):
+    """Bytes from the network are not a message of a version that we speak."""
+
+
+class NobodyAnswered(DmoaError):
+    """No device could answer a prompt, neither the own LLM nor any peer."""

@@ -1,0 +1,1 @@
+"""What a network does, by simulation: from four devices to a million."""
