@@ -101,13 +101,11 @@ class MemoryNetwork:
         """Serve a request in a task of its own, as another process would."""
 
         async def serve() -> None:
-            try:
-                served = self.serve(bytes(payload))
-                async with aclosing(served):
-                    async for reply in served:
-                        replies.put_nowait(reply)
-            finally:
-                replies.put_nowait(None)
+            served = self.serve(bytes(payload))
+            async with aclosing(served):
+                async for reply in served:
+                    replies.put_nowait(reply)
+            replies.put_nowait(None)
 
         task = asyncio.create_task(serve())
         self._serving.add(task)

@@ -213,12 +213,7 @@ class ZenohNetwork:
             query.drop()
 
     def _reply(self, query: zenoh.Query, payload: bytes) -> None:
-        query.reply(
-            f"{self._prefix}/ask/{self._device}",
-            payload,
-            congestion_control=zenoh.CongestionControl.BLOCK,
-            express=True,
-        )
+        query.reply(f"{self._prefix}/ask/{self._device}", payload, express=True)
 
     # --- ending ---------------------------------------------------------------------------
 
