@@ -74,10 +74,10 @@ class ZenohNetwork:
             ) from None
         self._session = session
         session.declare_queryable(
-            f"{self._prefix}/ask/{self._device}", self._on_query, complete=True
+            f"{self._prefix}/ask/{self._device}", _direct(self._on_query), complete=True
         )
         session.liveliness().declare_subscriber(
-            f"{self._prefix}/alive/*/*", self._on_liveliness, history=True
+            f"{self._prefix}/alive/*/*", _direct(self._on_liveliness), history=True
         )
         self._token = session.liveliness().declare_token(
             f"{self._prefix}/alive/{self._device}/{secrets.token_hex(8)}"
@@ -162,9 +162,7 @@ class ZenohNetwork:
         cancellation = zenoh.CancellationToken()
         self._session.get(
             f"{self._prefix}/ask/{device}",
-            zenoh.handlers.Callback(
-                receive, lambda: self._on_loop(lambda: replies.put_nowait(None))
-            ),
+            _direct(receive, lambda: self._on_loop(lambda: replies.put_nowait(None))),
             payload=payload,
             timeout=QUERY_SECONDS,
             consolidation=zenoh.ConsolidationMode.NONE,
@@ -240,6 +238,11 @@ class ZenohNetwork:
     def _on_loop(self, action: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and who could be told
             self._loop.call_soon_threadsafe(action)
+
+
+def _direct(call: Callable[[Any], None], drop: Callable[[], None] | None = None) -> Any:
+    """A callback that Zenoh calls on its own thread; by default each has a new Python thread."""
+    return zenoh.handlers.Callback(call, drop, indirect=False)
 
 
 def _first_line(error: Exception) -> str:
