@@ -24,7 +24,6 @@ from dmoa.errors import DmoaError
 from dmoa.events import (
     Accepted,
     Aggregating,
-    Draft,
     Event,
     Finished,
     LayerFinished,
@@ -130,34 +129,33 @@ async def _lines(
                 case Text():
                     yield Line(_data(chunks.piece(event.text, event.tool_calls)), answer=True)
                 case Finished():
-                    yield Line(_data(chunks.end(event)), answer=True)
+                    last = [_data(chunks.end(event)), _data("[DONE]")]
                     if chat.stream_options and chat.stream_options.include_usage:
-                        yield Line(_data(chunks.usage(event)), answer=True)
-                    yield Line(_data("[DONE]"), answer=True)
+                        last.insert(1, _data(chunks.usage(event)))
+                    yield Line("".join(last), answer=True)
                 case Restarted():
                     note = f"\n\n[{event.cause}. Another device answers anew.]\n\n"
                     yield Line(_data(chunks.piece(note)), answer=True)
-                case _:
-                    yield Line(_comment(_describe(event)))
-                    if chat.dmoa.progress:
-                        yield Line(_data(chunks.progress(event)))
+                case _ if chat.dmoa.progress:
+                    yield Line(_data(chunks.progress(event)))
+                case _ if comment := _describe(event):
+                    yield Line(_comment(comment))
 
 
-def _describe(event: Event) -> str:
+def _describe(event: Event) -> str | None:
+    """A comment for the events that are worth one; every line costs the owner's device."""
     match event:
         case Accepted():
             return f"prompt {event.record.id} accepted"
         case LayerStarted():
             names = ", ".join(proposer.name for proposer in event.proposers)
             return f"layer {event.layer} of {event.layers}: {names}"
-        case Draft():
-            return f"layer {event.layer}: {event.proposer.name} {event.proposer.outcome}"
         case LayerFinished():
             return f"layer {event.record.layer}: {event.drafts} drafts"
         case Aggregating():
             return f"{event.aggregator.name} aggregates"
         case _:
-            return "working"
+            return None
 
 
 def _data(payload: str) -> str:
@@ -197,9 +195,9 @@ class _Lines:
             raise
 
     async def text(self) -> AsyncGenerator[str, None]:
-        """All lines, those that were held first."""
-        for line in self._held:
-            yield line.text
+        """All lines, those that were held first and together."""
+        if self._held:
+            yield "".join(line.text for line in self._held)
         if self._following is not None:
             following, self._following = self._following, None
             yield (await following).text

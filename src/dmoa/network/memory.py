@@ -86,7 +86,7 @@ class MemoryNetwork:
                 following = asyncio.create_task(replies.get())
                 await asyncio.wait({following, closed}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
-                    raise PeerGone(f"device {device} disappeared")
+                    return
                 reply = following.result()
                 if reply is None:
                     return
