@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from dmoa.cli import score
 from dmoa.errors import DmoaError
 
 app = typer.Typer(
@@ -14,6 +15,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(score.score)
+
+
+@app.callback()
+def _tour() -> None:
+    """Several local LLMs on several machines, one better answer, no server."""
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks and studies; each prints its numbers and ends with one JSON line."""
