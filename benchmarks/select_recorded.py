@@ -29,7 +29,7 @@ from dmoa.selection.features import AGREEMENT, FEATURES, SHAPE, describe
 from dmoa.selection.peers import PeerQuality
 
 Array = Any  # numpy arrays; shapes are in the comments
-COMMITTEE = (
+COMMITTEE: tuple[str, ...] = (
     "FuseChat-Qwen-2.5-7B-Instruct",
     "FuseChat-Llama-3.1-8B-Instruct",
     "FuseChat-Llama-3.2-3B-Instruct",
@@ -405,7 +405,8 @@ def main() -> None:
     for name, row in result["rows"].items():
         low, high = row["interval"]
         print(
-            f"{name:42s} {row['win_rate']:8.2f}  {row['difference']:+6.2f} [{low:+.2f}, {high:+.2f}]"
+            f"{name:42s} {row['win_rate']:8.2f}  {row['difference']:+6.2f}"
+            f" [{low:+.2f}, {high:+.2f}]"
         )
     print(json.dumps(result))
 

@@ -86,7 +86,7 @@ def main() -> None:
     rows = []
     for source, target in pairs:
         rows.append(row(options.folder, source, target, options.seeds))
-        print({k: v for k, v in rows[-1].items()}, flush=True)
+        print(json.dumps(rows[-1]), flush=True)
     print(json.dumps(rows))
 
 

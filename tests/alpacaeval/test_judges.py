@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from dmoa.cli.main import app
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import Annotation
+from dmoa.evaluation.alpacaeval import Annotation, read_annotations, write_outputs
 from dmoa.evaluation.judgements import opened
 from dmoa.evaluation.judges import Judge, JudgeUnavailable
 
@@ -276,3 +278,26 @@ def test_two_runs_do_not_share_a_results_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with opened(path), pytest.raises(UsageError, match="another run"), opened(path):
         pass
+
+
+def test_score_judges_outputs_and_resumes(server: FakeJudge, tmp_path: Path) -> None:
+    mine, base, out = (tmp_path / name for name in ("mine.json", "base.json", "out.json"))
+    write_outputs(mine, pairs(2))
+    write_outputs(base, [Annotation(a.instruction, str(a.baseline_output), "b") for a in pairs(2)])
+    server.answer = lambda body: reply("A" if model_is_first(body) else "B")
+    command = ["score", str(mine), "--baseline", str(base), "--annotations", str(out), "--json"]
+    command += ["--judge", f"openai:{server.url}#judge"]
+    first, second = CliRunner().invoke(app, command), CliRunner().invoke(app, command)
+    assert json.loads(first.stdout)["win_rate"] == 100
+    assert first.stdout == second.stdout
+    assert len(server.requests) == 4
+    assert "4 calls" in first.stderr
+    assert "0 calls" in second.stderr
+    assert [a.preference for a in read_annotations(out)] == [2.0, 2.0]
+
+
+def test_a_judge_that_is_no_address_is_refused(tmp_path: Path) -> None:
+    write_outputs(tmp_path / "mine.json", pairs(1))
+    result = CliRunner().invoke(app, ["score", str(tmp_path / "mine.json"), "--judge", "gpt"])
+    assert isinstance(result.exception, UsageError)
+    assert "openai:URL#MODEL" in str(result.exception)
