@@ -41,6 +41,7 @@ SETS = {
     "all": FEATURES,
 }
 PEERS_LEARNT = "ranker, peers learnt from texts"
+WIN_RATES_KNOWN = "ranker, win rates of the models known"
 PENALTIES = (0.003, 0.01, 0.03, 0.1)
 TRUSTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -198,6 +199,18 @@ def fit_trees(x: Array, y: Array, leaf: int) -> Callable[[Array], Array]:
     )
 
 
+def fit_both(x: Array, y: Array, setting: tuple[str, float, int]) -> Callable[[Array], Array]:
+    """The linear ranker with identity and gradient boosting, each in units of its spread."""
+    name, penalty, depth = setting
+    parts = [fit_identity(x, y, (name, penalty)), fit_boosting(x, y, depth)]
+    spreads = [(part(x) - part(x).mean(1, keepdims=True)).std() for part in parts]
+
+    def scores(new: Array) -> Array:
+        return sum(part(new) / spread for part, spread in zip(parts, spreads, strict=True))
+
+    return scores
+
+
 def _regression(model: Any, x: Array, y: Array, *, scale: bool = False) -> Callable[[Array], Array]:
     spread = with_identity(x).reshape(-1, x.shape[2] + x.shape[1]).std(0) + 1e-12
 
@@ -296,11 +309,12 @@ def learners() -> dict[str, tuple[Fit, list[Any]]]:
             fit_alone,
             [(*s, t) for s in linear for t in TRUSTS],
         ),
-        "ranker, win rates of the models known": (fit_informed, linear),
+        WIN_RATES_KNOWN: (fit_informed, linear),
         "ranker, one constant a model": (fit_identity, linear),
         "ridge on all features and identity": (fit_ridge, [100.0, 1000.0, 10000.0]),
         "gradient boosting, the same": (fit_boosting, [2, 3]),
         "random trees, the same": (fit_trees, [5, 10]),
+        "linear and boosting together": (fit_both, [("agreement", 0.01, d) for d in (2, 3)]),
     }
 
 
@@ -313,7 +327,7 @@ def study(data: Committee, models: Sequence[str], seeds: int, quick: bool) -> di
     picks: dict[str, Any] = {}
     spread: dict[str, list[float]] = {}
     for name, (fit, settings) in learners().items():
-        heavy = fit in (fit_boosting, fit_trees)
+        heavy = fit in (fit_boosting, fit_trees, fit_both)
         if quick and heavy:
             continue
         runs, alive = [], []
@@ -361,7 +375,7 @@ def weights(data: Committee, seed: int) -> dict[str, Any]:
     fits = learners()
     fit, settings = fits[PEERS_LEARNT]
     alone = best_setting(data.x, data.y, fit, settings, seed, 10)
-    fit, settings = fits["ranker, win rates of the models known"]
+    fit, settings = fits[WIN_RATES_KNOWN]
     informed = best_setting(data.x, data.y, fit, settings, seed, 10)
     w_alone = pairwise(subset(data.x, alone[0]), data.y, alone[1])
     w_informed = pairwise(with_win_rates(subset(data.x, informed[0]), data.y), data.y, informed[1])

@@ -3,9 +3,10 @@
     python -m benchmarks.select_transfer DIR
 
 Weights are fitted to some models' judged drafts on half of the prompts and used on a
-committee with other models on the other half (both ways round, five seeds); the peers'
-quality is learnt from texts on the way, so nothing about the new models is known. Prints a
-table and one JSON line. Needs the extra `eval`.
+committee with other models on the other half (both ways round, repeated with seeds). Of the
+new models nothing is known and the peers count as equal, or their quality is learnt from
+texts on the way, or their win rates on the first half are known. Prints one JSON line a
+pair. Needs the extra `eval`.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from sklearn.model_selection import KFold
 from benchmarks.select_recorded import (
     COMMITTEE,
     PEERS_LEARNT,
+    WIN_RATES_KNOWN,
     Array,
     Committee,
     best_setting,
@@ -29,23 +31,30 @@ from benchmarks.select_recorded import (
     pairwise,
     read,
     subset,
+    with_win_rates,
 )
 
 OTHERS = ("OpenHermes-2.5-Mistral-7B", "vicuna-13b-v1.5")
 
 
-def transferred(source: Committee, target: Committee, seed: int) -> tuple[Array, Array]:
-    """Wins with peers equal, and with peers learnt on the way, p each."""
-    fit, settings = learners()[PEERS_LEARNT]
-    equal, learnt = np.zeros(len(target.y)), np.zeros(len(target.y))
+def transferred(source: Committee, target: Committee, seed: int) -> dict[str, Array]:
+    """Wins with peers equal, learnt on the way, or of known win rates, p each."""
+    wins = {name: np.zeros(len(target.y)) for name in ("equal", "learnt", "known")}
     for train, test in KFold(2, shuffle=True, random_state=seed).split(target.x):
-        x, y = source.x[train], source.y[train]
+        x, y, new, won = source.x[train], source.y[train], target.x[test], target.y[test]
+        fit, settings = learners()[PEERS_LEARNT]
         name, penalty, trust = best_setting(x, y, fit, settings, seed)
-        evidence = subset(target.x[test], name) @ pairwise(subset(x, name), y, penalty)
-        equal[test] = chosen(evidence, target.y[test])
+        evidence = subset(new, name) @ pairwise(subset(x, name), y, penalty)
+        wins["equal"][test] = chosen(evidence, won)
         choices = live_choices(evidence, np.full(len(test), trust), seed)
-        learnt[test] = target.y[test, choices]
-    return equal, learnt
+        wins["learnt"][test] = won[np.arange(len(test)), choices]
+
+        fit, settings = learners()[WIN_RATES_KNOWN]
+        name, penalty = best_setting(x, y, fit, settings, seed)
+        w = pairwise(with_win_rates(subset(x, name), y), y, penalty)
+        rates = target.y[train].mean(0)
+        wins["known"][test] = chosen(subset(new, name) @ w[:-1] + w[-1] * rates, won)
+    return wins
 
 
 def row(
@@ -54,7 +63,7 @@ def row(
     """One line of the table."""
     fitted, used = read(folder, source), read(folder, target)
     runs = [transferred(fitted, used, seed) for seed in range(seeds)]
-    equal, learnt = np.mean([r[0] for r in runs], 0), np.mean([r[1] for r in runs], 0)
+    wins = {name: np.mean([run[name] for run in runs], 0) for name in runs[0]}
     best = used.y[:, used.y.mean(0).argmax()]
     return {
         "fitted_to": list(source),
@@ -62,9 +71,9 @@ def row(
         "best_single": round(100 * float(best.mean()), 2),
         "random": round(100 * float(used.y.mean()), 2),
         "medoid": round(100 * float(used.y[np.arange(len(used.y)), used.medoid].mean()), 2),
-        "peers_equal": round(100 * float(equal.mean()), 2),
-        "peers_learnt": round(100 * float(learnt.mean()), 2),
-        "learnt_against_best": [round(v, 2) for v in interval(learnt - best)],
+        **{name: round(100 * float(w.mean()), 2) for name, w in wins.items()},
+        "learnt_against_best": [round(v, 2) for v in interval(wins["learnt"] - best)],
+        "known_against_best": [round(v, 2) for v in interval(wins["known"] - best)],
         "oracle": round(100 * float(used.y.max(1).mean()), 2),
     }
 
@@ -73,7 +82,7 @@ def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     pairs = [(COMMITTEE, COMMITTEE)]
     pairs += [(tuple(m for m in COMMITTEE if m != left_out), COMMITTEE) for left_out in COMMITTEE]
@@ -83,11 +92,8 @@ def main() -> None:
         (COMMITTEE, COMMITTEE[:3]),
         (COMMITTEE, COMMITTEE[:2]),
     ]
-    rows = []
     for source, target in pairs:
-        rows.append(row(options.folder, source, target, options.seeds))
-        print(json.dumps(rows[-1]), flush=True)
-    print(json.dumps(rows))
+        print(json.dumps(row(options.folder, source, target, options.seeds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def test_lengths_that_differ_are_errors() -> None:
     with pytest.raises(ValueError, match="1 peers for the evidence of 2"):
         PeerQuality().observe(["a"], [0.0, 1.0])
     with pytest.raises(ValueError, match="no draft"):
-        select([], [], PeerQuality(), SHORTER)
+        select([], [], PeerQuality(), ranker=SHORTER)
 
 
 def test_an_unknown_feature_is_an_error() -> None:
@@ -135,10 +135,16 @@ def test_only_differences_within_a_layer_count(evidence: list[float], shift: flo
 def test_select_decides_before_it_learns_and_uses_what_it_learnt() -> None:
     known = PeerQuality()
     drafts = ["xx", "xxx"]
-    assert select(drafts, ["ada", "bob"], known, SHORTER) == 0
+    assert select(drafts, ["ada", "bob"], known, ranker=SHORTER) == 0
     for _ in range(50):
-        select(["x" * 9, "x"], ["ada", "bob"], known, SHORTER)
-    assert select(drafts, ["ada", "bob"], known, SHORTER) == 1
+        select(["x" * 9, "x"], ["ada", "bob"], known, ranker=SHORTER)
+    assert select(drafts, ["ada", "bob"], known, ranker=SHORTER) == 1
+
+
+def test_win_rates_that_are_known_count_instead_of_what_was_learnt() -> None:
+    known = PeerQuality()
+    assert select(["x", "xxx"], ["ada", "bob"], known, win_rates=[0.2, 0.8], ranker=SHORTER) == 1
+    assert known.of("ada") > 0  # and the layer was learnt from all the same
 
 
 def test_the_shipped_ranker_prefers_what_the_others_confirm_and_says_how_it_was_made() -> None:

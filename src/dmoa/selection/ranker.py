@@ -86,6 +86,8 @@ def select(
     drafts: Sequence[str],
     peers: Sequence[str],
     known: PeerQuality,
+    *,
+    win_rates: Sequence[float] | None = None,
     ranker: Ranker | None = None,
 ) -> int:
     """Index of the best draft, and learn from this layer for the next.
@@ -94,6 +96,8 @@ def select(
         drafts: at least one text, the own draft first, so that a tie costs no transfer.
         peers: who wrote each.
         known: what this device has learnt of the peers; this layer is added to it.
+        win_rates: of each draft's LLM, 0 to 1 against one baseline, where all are known
+            from a source of this device's own; they then count instead of `known`.
         ranker: the shipped one if None.
 
     Raises:
@@ -103,7 +107,10 @@ def select(
         raise ValueError("no draft to select from")
     ranker = ranker or shipped()
     evidence = ranker.evidence(drafts)
-    scores = _plus(evidence, [known.of(peer) for peer in peers], ranker.trust)
+    if win_rates is None:
+        scores = _plus(evidence, [known.of(peer) for peer in peers], ranker.trust)
+    else:
+        scores = ranker.rank_informed(drafts, win_rates)
     known.observe(peers, evidence)
     return best(drafts, scores)
 
