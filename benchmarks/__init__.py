@@ -1,1 +1,1 @@
-"""Benchmarks and studies; each prints its numbers and ends with one JSON line."""
+"""Speed, measured: one module a question, each ending with one JSON line."""

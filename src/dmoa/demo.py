@@ -9,11 +9,12 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from dmoa.client import Progress, Reply, TextPiece, stream
 from dmoa.local import DeviceProcess, LocalNetwork
@@ -33,8 +34,6 @@ class Asked:
     """One prompt of the demo, and its answer."""
 
     owner: str
-    model: str
-    prompt: str
     reply: Reply
     first_token: float
     seconds: float
@@ -88,12 +87,9 @@ async def _ask(console: Console, device: DeviceProcess, model: str, prompt: str)
         prompt, node=device.url, model=model, max_tokens=MAX_TOKENS, temperature=0.7, seed=11
     )
 
-    def draw() -> Table:
-        grid = Table.grid()
-        grid.add_row(view.render())
-        if answer:
-            grid.add_row(f"[bold]{escape(' '.join(answer.split()))}[/]")
-        return grid
+    def draw() -> Group:
+        words = Text(" ".join(answer.split()), style="bold")
+        return Group(view.render(), words) if answer else Group(view.render())
 
     async with aclosing(items):
         with Live(console=console, refresh_per_second=10) as live:
@@ -109,7 +105,7 @@ async def _ask(console: Console, device: DeviceProcess, model: str, prompt: str)
                 live.update(draw())
     seconds = time.perf_counter() - started
     console.print()
-    return Asked(device.name, model, prompt, reply, first_token, seconds)
+    return Asked(device.name, reply, first_token, seconds)
 
 
 def _summary(asked: list[Asked]) -> Table:
@@ -117,16 +113,17 @@ def _summary(asked: list[Asked]) -> Table:
         title="What the answers cost",
         caption="tasks: inferences spent, (k+1)M + 1 without faults; wait: the longest time that"
         " one of them stood in a queue",
+        title_justify="left",
+        caption_justify="left",
     )
-    table.add_column("user")
-    table.add_column("M", justify="right", no_wrap=True)
-    table.add_column("k", justify="right", no_wrap=True)
-    table.add_column("tasks", justify="right", no_wrap=True)
-    table.add_column("latency", justify="right", no_wrap=True)
-    table.add_column("first word", justify="right", no_wrap=True)
-    table.add_column("wait", justify="right", no_wrap=True)
-    table.add_column("tokens", justify="right", no_wrap=True)
-    table.add_column("prompt", overflow="ellipsis", no_wrap=True, max_width=24)
+    table.add_column("user", min_width=4)
+    table.add_column("M", justify="right", min_width=1)
+    table.add_column("k", justify="right", min_width=1)
+    table.add_column("tasks", justify="right", min_width=6)
+    table.add_column("latency", justify="right", min_width=7)
+    table.add_column("first word", justify="right", min_width=10)
+    table.add_column("wait", justify="right", min_width=6)
+    table.add_column("tokens", justify="right", min_width=6)
     for one in asked:
         tree = one.reply.dmoa
         inferences = [p for layer in tree["layers"] for p in layer["proposers"]]
@@ -140,7 +137,6 @@ def _summary(asked: list[Asked]) -> Table:
             f"{one.first_token:.1f} s",
             f"{max(waits):.1f} s",
             str(one.reply.usage.get("total_tokens", "")),
-            escape(one.prompt),
         )
     return table
 

@@ -6,6 +6,7 @@ a, b = hub.network(), hub.network()
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from itertools import count
 
 from dmoa.errors import PeerGone
@@ -50,7 +51,8 @@ class MemoryNetwork:
         self.device = ""
         self.incarnation = ""
         self._open = False
-        self._closed = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
         """Join the hub."""
@@ -71,35 +73,43 @@ class MemoryNetwork:
         return []
 
     async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
-        """Run the other side's `serve` as a task of its own, as another process would."""
+        """See `Network.ask`."""
         member = self._hub.members.get(device)
         if member is None or not self._open or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} is not there")
         replies: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-        async def serve() -> None:
-            try:
-                async for reply in member.serve(bytes(payload)):
-                    replies.put_nowait(reply)
-            finally:
-                replies.put_nowait(None)
-
-        serving = asyncio.create_task(serve())
-        serving.add_done_callback(lambda task: task.cancelled() or task.exception())
-        closed = asyncio.create_task(member._closed.wait())
+        member.answer(payload, replies)
+        closed = asyncio.create_task(member.closed.wait())
+        following: asyncio.Task[bytes | None] | None = None
         try:
             while True:
                 following = asyncio.create_task(replies.get())
                 await asyncio.wait({following, closed}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
-                    following.cancel()
-                    raise PeerGone(f"device {device} disappeared")
+                    return
                 reply = following.result()
                 if reply is None:
                     return
                 yield reply
         finally:
-            closed.cancel()
+            waiting = [closed] if following is None else [closed, following]
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def answer(self, payload: bytes, replies: "asyncio.Queue[bytes | None]") -> None:
+        """Serve a request in a task of its own, as another process would."""
+
+        async def serve() -> None:
+            served = self.serve(bytes(payload))
+            async with aclosing(served):
+                async for reply in served:
+                    replies.put_nowait(reply)
+            replies.put_nowait(None)
+
+        task = asyncio.create_task(serve())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def retire(self) -> None:
         """Leave the hub's members."""
@@ -109,4 +119,7 @@ class MemoryNetwork:
         """Leave; whoever waits for this device is told that it is gone."""
         self._hub.leave(self)
         self._open = False
-        self._closed.set()
+        self.closed.set()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)

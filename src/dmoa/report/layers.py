@@ -46,11 +46,11 @@ class LayersView:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column(style="dim", min_width=9, no_wrap=True)
+        table.add_column(min_width=1, no_wrap=True)
+        table.add_column(min_width=3, no_wrap=True)
+        table.add_column(justify="right", min_width=7, no_wrap=True)
+        table.add_column(overflow="ellipsis", no_wrap=True)
         for layer, proposers in sorted(self.layers.items()):
             for i, proposer in enumerate(proposers.values()):
                 mark = _MARKS.get(proposer["outcome"], "[red]✗[/]")
