@@ -8,9 +8,9 @@ needs a table of the prompts' difficulty, which that package fetches from a hub.
 import contextlib
 import importlib
 import io
-import logging
 import math
 import statistics
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +75,9 @@ def length_controlled_win_rate(
     if all(a.preference is None for a in annotations):
         raise NoLengthControl("no prompt is judged")
     try:
-        pandas = importlib.import_module("pandas")
-        glm = importlib.import_module("alpaca_eval.metrics.glm_winrate")
+        with _quiet():
+            pandas = importlib.import_module("pandas")
+            glm = importlib.import_module("alpaca_eval.metrics.glm_winrate")
     except ImportError as error:
         raise NoLengthControl(
             f"the alpaca-eval package does not load ({error}); pip install 'dmoa[eval]'"
@@ -148,10 +149,7 @@ def _table_from(glm: Any, gamed: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the package's prints off stdout, which belongs to `--json`."""
-    logging.captureWarnings(capture=True)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.captureWarnings(capture=False)
+    """Keep the package's prints off stdout, which belongs to `--json`, and its warnings away."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
