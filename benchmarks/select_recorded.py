@@ -76,7 +76,10 @@ def read(folder: Path, models: Sequence[str], advisers: Sequence[str] = ()) -> C
     columns = [read_annotations(_file(folder, model)) for model in models]
     advice = [read_annotations(_file(folder, model)) for model in advisers]
     drafts = [[row.output for row in rows] for rows in zip(*columns, *advice, strict=True)]
-    wins = [[(row.preference or 1.5) - 1 for row in rows] for rows in zip(*columns, strict=True)]
+    for model, rows in zip(models, columns, strict=True):
+        if any(row.preference is None for row in rows):
+            sys.exit(f"not all outputs of {model} are judged; it can only advise (--advisers)")
+    wins = [[(row.preference or 0) - 1 for row in rows] for rows in zip(*columns, strict=True)]
     x = np.array([describe(d) for d in drafts])[:, : len(models)]
     supported = np.array([consensus.support(d) for d in drafts])[:, : len(models)]
     return Committee(

@@ -18,7 +18,7 @@ from dmoa.evaluation.judgements import opened
 from dmoa.evaluation.judges import Judge, JudgeUnavailable
 
 Body = dict[str, Any]
-Answer = tuple[int, Body, dict[str, str]]
+Answer = tuple[int, Body | bytes, dict[str, str]]
 HANG: Answer = (0, {}, {})
 
 
@@ -59,9 +59,9 @@ class FakeJudge:
                     fake.release.wait()
                     self.close_connection = True
                     return
-                raw = json.dumps(content).encode()
+                raw = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
-                for name, value in {**headers, "content-type": "application/json"}.items():
+                for name, value in {"content-type": "application/json", **headers}.items():
                     self.send_header(name.replace("_", "-"), value)
                 self.send_header("content-length", str(len(raw)))
                 self.end_headers()
@@ -163,6 +163,9 @@ async def test_a_server_without_log_probabilities_is_asked_without_them(
         (reply(""), "nonsense"),
         (reply("C"), "nonsense"),
         ((200, {"id": "c", "object": "chat.completion", "choices": []}, {}), "nonsense"),
+        ((200, {"choices": [{"index": 0, "message": None}]}, {}), "nonsense"),
+        ((200, b"<html>proxy</html>", {"content-type": "text/html"}), "nonsense"),
+        ((200, b'{"choices": [', {}), "failed"),
         (reply("I'm sorry, I can't compare these."), "refused"),
         (reply(None, message={"refusal": "no"}), "refused"),
         (reply("", finish_reason="content_filter"), "refused"),

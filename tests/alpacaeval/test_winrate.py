@@ -19,7 +19,12 @@ from typer.testing import CliRunner
 from dmoa.cli.main import app, main
 from dmoa.errors import UsageError
 from dmoa.evaluation.alpacaeval import Annotation, write_annotations, write_outputs
-from dmoa.evaluation.winrate import NoLengthControl, length_controlled_win_rate, win_rate
+from dmoa.evaluation.winrate import (
+    TABLE_COLUMNS,
+    NoLengthControl,
+    length_controlled_win_rate,
+    win_rate,
+)
 
 
 def test_a_worked_example() -> None:
@@ -54,22 +59,12 @@ def benchmark(n: int = 60, seed: int = 1) -> list[Annotation]:
     return rows
 
 
-COLUMNS = [
-    "index",
-    "model",
-    "preference",
-    "std_delta_len",
-    "instruction_difficulty",
-    "not_gamed_baseline",
-]
-
-
 def gamed_table(path: Path, n: int = 60, seed: int = 2) -> Path:
     """A made-up table of the shape of `df_gamed.csv`."""
     rng = random.Random(seed)
     with path.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(COLUMNS)
+        table.writerow(TABLE_COLUMNS)
         for model, sign in (("concise", -1), ("verbose", 1)):
             for i in range(n):
                 delta = sign * abs(rng.gauss(0, 1))

@@ -242,13 +242,13 @@ class Judge:
                 f"the judge {self.name} at {self._url} says {error};"
                 " check its address, name and key"
             ) from error
-        except openai.APIError as error:
+        except (openai.APIError, ValueError) as error:  # ValueError: what came is no JSON
             return failed("failed", error), 0.0
         outcome, second_is_better, text = read_verdict(completion)
         preference = None
         if second_is_better is not None:
             preference = 2 - second_is_better if model_first else 1 + second_is_better
-        usage = completion.usage
+        usage = getattr(completion, "usage", None)
         return Reply(
             key,
             outcome,
@@ -278,14 +278,16 @@ class Judge:
         return completion
 
 
-def read_verdict(completion: ChatCompletion) -> tuple[Outcome, float | None, str]:
+def read_verdict(completion: object) -> tuple[Outcome, float | None, str]:
     """What a reply says.
 
     Returns:
         The outcome; the probability that the second answer is better (None unless judged);
         and the judge's words.
     """
-    if not completion.choices:
+    if not isinstance(completion, ChatCompletion):  # the client hands on what is no JSON
+        return "nonsense", None, str(completion)[:500]
+    if not completion.choices or not completion.choices[0].message:
         return "nonsense", None, ""
     choice = completion.choices[0]
     text = choice.message.content or choice.message.refusal or ""
@@ -307,7 +309,7 @@ def _probability(logprobs: Any, certain: float) -> float:
         for candidate in token.top_logprobs or [token]:
             letter = candidate.token.strip().upper()
             if letter in mass:
-                mass[letter] += math.exp(candidate.logprob)
+                mass[letter] += math.exp(min(0.0, candidate.logprob))
         total = mass["A"] + mass["B"]
         return mass["B"] / total if total > 0 else certain
     return certain

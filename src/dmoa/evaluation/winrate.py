@@ -19,6 +19,16 @@ from typing import Any
 from dmoa.errors import DmoaError, UsageError
 from dmoa.evaluation.alpacaeval import Annotation
 
+TABLE_COLUMNS = (
+    "index",
+    "model",
+    "preference",
+    "std_delta_len",
+    "instruction_difficulty",
+    "not_gamed_baseline",
+)
+"""What alpaca-eval's `df_gamed.csv` has at least."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -111,22 +121,12 @@ def length_controlled_win_rate(
     return float(metrics["length_controlled_winrate"])
 
 
-_COLUMNS = {
-    "index",
-    "model",
-    "preference",
-    "std_delta_len",
-    "instruction_difficulty",
-    "not_gamed_baseline",
-}
-
-
 def _check_table(pandas: Any, gamed: Path, prompts: int) -> None:
     try:
         table = pandas.read_csv(gamed)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         raise UsageError(f"cannot read {gamed}: {error}") from error
-    missing = sorted(_COLUMNS - set(table.columns))
+    missing = sorted(set(TABLE_COLUMNS) - set(table.columns))
     if missing:
         raise UsageError(f"{gamed} lacks the columns {', '.join(missing)} of df_gamed.csv")
     if (known := table["index"].nunique()) != prompts:
