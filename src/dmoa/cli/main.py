@@ -8,6 +8,7 @@ from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
 from dmoa.cli.models import models
+from dmoa.cli.score import score
 from dmoa.cli.status import status
 from dmoa.cli.up import up
 from dmoa.errors import DmoaError
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TRY, RUN = "1. See it", "2. Run it"
+TRY, RUN, MEASURE = "1. See it", "2. Run it", "3. Measure it"
 
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=RUN)(up)
@@ -30,6 +31,7 @@ app.command(rich_help_panel=RUN)(ask)
 app.command(rich_help_panel=RUN)(chat)
 app.command(rich_help_panel=RUN)(status)
 app.add_typer(models, name="models", rich_help_panel=RUN)
+app.command(rich_help_panel=MEASURE)(score)
 
 
 def main() -> None:

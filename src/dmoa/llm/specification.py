@@ -23,7 +23,7 @@ async def make_llm(
     """Load or connect the LLM that a specification names.
 
     Args:
-        specification: one of `FORMS`, or `scripted:...`.
+        specification: one of `FORMS`, `scripted:...`, or `recorded:PATH`.
         device: the device's name.
         context_length: tokens, when the user wants another window than the model's default.
         threads: CPU threads for a model in this process.
@@ -41,6 +41,10 @@ async def make_llm(
         from dmoa.llm.scripted import from_script
 
         return from_script(rest, device)
+    if kind == "recorded" and colon:
+        from dmoa.llm.recorded import replay
+
+        return await asyncio.to_thread(replay, Path(rest).expanduser())
     if kind == "openai" and colon:
         from dmoa.llm.openai import OpenAICompatible
 
