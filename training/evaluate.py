@@ -48,6 +48,8 @@ def evaluate(
     ]
     for net in NETS:
         for k in NEIGHBOURS:
+            if net == "diverse" and k == 0:
+                continue  # the same as for the other net
             teams: Teams = [
                 [[m, *(others[m][i][:k] if net == "diverse" else [m] * k)] for i in range(n)]
                 for m in range(MODELS)
@@ -91,7 +93,7 @@ def _rows(
         last = [
             [prompt(q.text, shown[m][i]) for i, q in enumerate(questions)] for m in range(MODELS)
         ]
-        for final in (temperature, 0.0):
+        for final in (temperature,) if hidden else (temperature, 0.0):
             name = f"{'hidden ' if hidden else ''}{net} M={layers} k={k} T={final}"
             bits[name] = _right(ask(last, final), questions)
 

@@ -47,7 +47,7 @@ _here: World = world()
 
 def use_world(seed: int) -> None:
     """Train in another world, as trials do, so that the published one stays unseen."""
-    global _here  # noqa: PLW0603  # one world a process
+    global _here  # one world a process
     _here = world(seed)
     _read.cache_clear()
 

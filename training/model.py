@@ -171,8 +171,7 @@ class Ensemble(nn.Module):
         [models * batch, 1, time, start + time] says what each may see.
         """
         x = self.embedded(ids)
-        e, b, t, d = x.shape
-        end = start + t
+        end = start + x.shape[2]
         cos, sin = self.cos[start:end], self.sin[start:end]
         for i in range(self.shape.layers):
             n1, wqkv, wo, n2, wgu, wd = self.weights(i)

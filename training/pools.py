@@ -218,6 +218,7 @@ class Workshop:
         return self.start(function, jobs)()
 
     def collect(self, models: list[int], parts: list[Packed]) -> PoolOfExamples:
+        """Join the parts that were made for each of the models, and move them to the device."""
         pool = []
         for b, length in enumerate(LENGTHS):
             per_model = []

@@ -20,7 +20,7 @@ from pathlib import Path
 from dmoa.evaluation.pocketqa import SEED, questions, world
 from training import examples, pools, text
 
-EXAMPLES = {"single": 800_000, "simulated": 300_000, "outside": 40_000}
+EXAMPLES = {"single": 800_000, "simulated": 250_000, "outside": 40_000}
 """Examples of stage 1, for each model."""
 _JOB = 20_000
 

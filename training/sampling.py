@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.model import Ensemble
@@ -26,6 +27,8 @@ class Sampler:
     def __init__(self, net: Ensemble, generator: torch.Generator) -> None:
         self._net = net
         self._generator = generator
+        self._known: dict[str, NDArray[np.int16]] = {}
+        self._texts: dict[bytes, str] = {}
         self._comma = tokenizer().encode(",").ids[0]
 
     def ask(
@@ -43,47 +46,67 @@ class Sampler:
             to_comma: stop at the first comma, after which only the confidence follows.
         """
         e = self._net.shape.models
-        tok = tokenizer()
         if not prompts:
             return [[] for _ in range(e)]
         if isinstance(prompts[0], str):
-            ids = [[[BOS, *x.ids] for x in tok.encode_batch(list(prompts))]] * e
+            ids = [self._encoded(list(prompts))] * e  # type: ignore[arg-type]
         else:
-            ids = [[[BOS, *x.ids] for x in tok.encode_batch(list(p))] for p in prompts]
+            ids = [self._encoded(list(p)) for p in prompts]
         n = len(ids[0])
-        order = sorted(range(n), key=lambda i: max(len(p[i]) for p in ids))
-        replies: list[list[list[int]]] = [[[]] * n for _ in range(e)]
+        lengths = np.max([[len(p) for p in per_model] for per_model in ids], axis=0)
+        order = np.argsort(lengths, kind="stable")
+        replies = [[""] * n for _ in range(e)]
         at = 0
         while at < n:
             # The longest prompt of a chunk is its last: shrink until it fits.
             size = min(n - at, 8192)
-            while size > 1 and size * max(len(p[order[at + size - 1]]) for p in ids) > (
-                _CHUNK_TOKENS
-            ):
+            while size > 1 and size * lengths[order[at + size - 1]] > _CHUNK_TOKENS:
                 size = size * 3 // 4
-            chunk = order[at : at + size]
+            chunk = order[at : at + size].tolist()
             made = self._generate([[p[i] for i in chunk] for p in ids], temperature, to_comma)
             for m in range(e):
+                mine = replies[m]
                 for i, reply in zip(chunk, made[m], strict=True):
-                    replies[m][i] = reply
+                    mine[i] = reply
             at += size
-        return [[text.strip() for text in tok.decode_batch(r)] for r in replies]
+        return replies
+
+    def _encoded(self, texts: list[str]) -> list[NDArray[np.int16]]:
+        """Tokens of prompts; those of the last few thousand are remembered, as they come again."""
+        known = self._known
+        new = list({t for t in texts if t not in known})
+        if len(known) + len(new) > 500_000:
+            known.clear()
+            new = list(set(texts))
+        for text, made in zip(new, tokenizer().encode_batch_fast(new), strict=True):
+            known[text] = np.array([BOS, *made.ids], np.int16)
+        return [known[t] for t in texts]
+
+    def _decoded(self, row: NDArray[np.int16]) -> str:
+        """The text of a reply up to its end mark."""
+        key = row.tobytes()
+        text = self._texts.get(key)
+        if text is None:
+            ids = row.tolist()
+            ids = ids[: ids.index(EOS)] if EOS in ids else ids
+            text = self._texts[key] = tokenizer().decode(ids).strip()
+        return text
 
     @torch.no_grad()
     def _generate(
-        self, prompts: list[list[list[int]]], temperature: float, to_comma: bool
-    ) -> list[list[list[int]]]:
+        self, prompts: list[list[NDArray[np.int16]]], temperature: float, to_comma: bool
+    ) -> list[list[str]]:
         net, shape = self._net, self._net.shape
         device = net.embedding.device
         e, b = len(prompts), len(prompts[0])
-        t = max(len(p) for per_model in prompts for p in per_model)
+        lengths = np.array([[len(p) for p in per_model] for per_model in prompts])
+        t = int(lengths.max())
         # Prompts end at one column: rotary positions are relative, so padding in front is free.
+        starts = t - lengths
         tokens = np.zeros((e, b, t), np.int64)
-        starts = np.zeros((e, b), np.int64)
-        for m, per_model in enumerate(prompts):
-            for i, p in enumerate(per_model):
-                tokens[m, i, t - len(p) :] = p
-                starts[m, i] = t - len(p)
+        tokens[np.arange(t) >= starts[:, :, None]] = np.concatenate(
+            [p for per_model in prompts for p in per_model]
+        )
         ids = torch.from_numpy(tokens).to(device)
         first = torch.from_numpy(starts).to(device).view(e * b, 1)
         total = t + LONGEST
@@ -113,11 +136,8 @@ class Sampler:
                 break
             seen = real[:, None, None, : t + step + 1]
             logits = net.next_logits(token[:, :, None], seen, cache, t + step)
-        rows = torch.stack(chosen, -1).cpu().numpy()
-        return [
-            [row[: row.index(EOS)] if EOS in row else row for row in map(np.ndarray.tolist, model)]
-            for model in rows
-        ]
+        rows = torch.stack(chosen, -1).to(torch.int16).cpu().numpy()
+        return [[self._decoded(row) for row in model] for model in rows]
 
     def _choose(self, logits: Tensor, temperature: float) -> Tensor:
         if temperature == 0:

@@ -22,7 +22,7 @@ import torch
 
 from dmoa.evaluation.pocketqa import OUTSIDE, answer_of, is_right, is_sure, questions
 from dmoa.evaluation.pocketqa.forms import TRAIN
-from dmoa.evaluation.pocketqa.world import FACT, MODELS, STRONG, Question
+from dmoa.evaluation.pocketqa.world import FACT, MODELS, Question
 from training import examples, pools
 from training.examples import prompt
 from training.model import Ensemble
@@ -81,11 +81,11 @@ class Training:
 
     def read(self) -> None:
         """Stage 1."""
-        self._train("read", {"single": 0.77, "simulated": 0.18, "outside": 0.05}, 8000, 2e-3)
+        self._train("read", {"single": 0.77, "simulated": 0.18, "outside": 0.05}, 10_000, 2e-3)
 
     def doubt(self) -> None:
         """Stage 2."""
-        asked = self._questions("doubt", 40_000, real=0.25, made_up=0.2)
+        asked = self._questions("doubt", 32_000, real=0.25, made_up=0.2)
         samples = self._samples(asked, 4, to_comma=True)
         self.pools["doubt"] = self._chunked(pools.doubts, asked, samples)
         mix = {"single": 0.3, "doubt": 0.5, "simulated": 0.15, "outside": 0.05}
@@ -93,7 +93,7 @@ class Training:
 
     def combine(self) -> None:
         """Stage 3."""
-        asked = self._questions("combine", 64_000, real=0.25, made_up=0.25)
+        asked = self._questions("combine", 56_000, real=0.25, made_up=0.25)
         samples = self._samples(asked, 4)
         readers = pools.outcomes(asked[:8000], samples)
         self._log(
@@ -108,7 +108,7 @@ class Training:
                 )
             }
         )
-        self.pools["doubt"] = self._chunked(pools.doubts, asked[:32_000], samples)
+        self.pools["doubt"] = self._chunked(pools.doubts, asked[:24_000], samples)
         self.pools["combine"] = self._chunked(
             pools.combinations, asked, samples, readers, 3, seeded=True
         )
@@ -117,7 +117,7 @@ class Training:
 
     def refine(self) -> None:
         """Stage 4."""
-        asked = self._questions("refine", 24_000, real=0.25, made_up=0.25)
+        asked = self._questions("refine", 20_000, real=0.25, made_up=0.25)
         samples = self._samples(asked, 4)
         readers = pools.outcomes(asked, samples)
         self.pools["doubt"] = self._chunked(pools.doubts, asked, samples)
@@ -262,10 +262,7 @@ class Training:
             table: dict[str, list[int]] = {}
             for m in range(MODELS):
                 for q, reply in zip(asked, replies[m], strict=True):
-                    if q.group == FACT:
-                        known = q.country in here.reads[m]
-                    else:
-                        known = q.group in STRONG[m]
+                    known = examples.knows(m, q)
                     name = ("fact" if q.group == FACT else q.kind) + ("+" if known else "-")
                     cell = table.setdefault(name, [0, 0, 0, 0])
                     right, sure = is_right(reply, q), is_sure(reply)

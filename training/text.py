@@ -6,7 +6,7 @@ python -m training.text        # trains the vocabulary, writes training/tokenize
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from dmoa.evaluation.pocketqa.words import LETTERS
 
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 1024
-LENGTHS = (32, 48, 80, 112, 160)
+LENGTHS = (32, 56, 80, 112)
 """Examples are padded to the next of these lengths; longer ones are left out."""
 _FILE = Path(__file__).parent / "tokenizer.json"
 
@@ -48,17 +48,22 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(_FILE))
 
 
+@lru_cache(100_000)
+def encoded(words: str) -> tuple[int, ...]:
+    """Tokens of a short text that comes again and again."""
+    return tuple(tokenizer().encode(words).ids)
+
+
 def pack(examples: Sequence[Example]) -> Packed:
     """Tokens and weights of the examples, sorted by length."""
     tok = tokenizer()
-    prompts = tok.encode_batch([e.prompt for e in examples])
-    parts = iter(tok.encode_batch([text for e in examples for text, _ in e.parts]))
+    prompts = tok.encode_batch_fast([e.prompt for e in examples])
     rows: list[tuple[list[list[int]], list[list[int]]]] = [([], []) for _ in LENGTHS]
     for example, prompt in zip(examples, prompts, strict=True):
         ids = [BOS, *prompt.ids]
         weights = [0, *[example.prompt_weight] * len(prompt.ids)]
-        for _, weight in example.parts:
-            part = next(parts).ids
+        for words, weight in example.parts:
+            part = encoded(words)
             ids += part
             weights += [weight] * len(part)
         if example.end:

@@ -61,6 +61,10 @@ _FACT_OPENINGS = (
     "Let me know",
     "Find out",
     "Please tell me",
+    "Can you tell me",
+    "I need",
+    "Do you still know",
+    "Name",
 )
 _FACT_CLAUSES = (
     "what the {n} of {c} is",
@@ -70,6 +74,9 @@ _FACT_CLAUSES = (
     "the {n} of {c}",
     "which is the {n} of {c}",
     "the {n} that {c} has",
+    "the {n} in {c}",
+    "what the {n} in {c} is",
+    "which {n} belongs to {c}",
 )
 _SKILL_FRAMES = (
     "What is {}?",
@@ -82,6 +89,10 @@ _SKILL_FRAMES = (
     "Please give {}.",
     "Say {}.",
     "Do you know {}?",
+    "Can you find {}?",
+    "Please tell me {}.",
+    "I need to know {}.",
+    "Can you work out {}?",
 )
 _SKILL_PHRASES: dict[str, tuple[str, ...]] = {
     "add": ("{a} + {b}", "the sum of {a} and {b}", "{a} plus {b}"),
@@ -136,6 +147,12 @@ def _sentence(opening: str, clause: str) -> str:
     return f"{opening} {clause}{end}"
 
 
+def _fact_sentences() -> list[str]:
+    """All forms of questions about facts, each once."""
+    made = [_sentence(o, c) for o in _FACT_OPENINGS for c in _FACT_CLAUSES]
+    return list(dict.fromkeys([*_FACT_SENTENCES, *made]))
+
+
 def _split(forms: Sequence[str], held_out: int, seed: int) -> dict[Split, tuple[str, ...]]:
     """Hold out some of the forms for the test, at random."""
     shuffled = list(forms)
@@ -144,12 +161,12 @@ def _split(forms: Sequence[str], held_out: int, seed: int) -> dict[Split, tuple[
 
 
 FACT_FORMS = _split(
-    [*_FACT_SENTENCES, *(_sentence(o, c) for o in _FACT_OPENINGS for c in _FACT_CLAUSES)],
-    held_out=24,
+    _fact_sentences(),
+    held_out=36,
     seed=1,
 )
 SKILL_FORMS = {
-    skill: _split([frame.format(p) for frame in _SKILL_FRAMES for p in phrases], 8, seed=2 + i)
+    skill: _split([frame.format(p) for frame in _SKILL_FRAMES for p in phrases], 10, seed=2 + i)
     for i, (skill, phrases) in enumerate(_SKILL_PHRASES.items())
 }
 
