@@ -36,6 +36,8 @@ _FACT_SENTENCES = (
     "Please state the {n} of {c}.",
     "The {n} of {c} is what?",
     "What {n} does {c} have?",
+    "Which {n} does {c} have?",
+    "Does {c} have a {n}? Which?",
     "Give me the {n} that {c} has, please.",
     "{n} of {c}?",
     "About {c}: the {n} is?",
@@ -62,7 +64,7 @@ _FACT_OPENINGS = (
     "Find out",
     "Please tell me",
     "Can you tell me",
-    "I need",
+    "Please find out",
     "Do you still know",
     "Name",
 )
