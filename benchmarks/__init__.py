@@ -1,0 +1,1 @@
+"""Speed, measured: one module a question, each ending with one JSON line."""
