@@ -1,1 +1,1 @@
-"""What is measured, one module a measurement; see `python -m benchmarks --help`."""
+"""Speed, measured: one module a question, each ending with one JSON line."""

@@ -4,6 +4,12 @@ import sys
 
 import typer
 
+from dmoa.cli.ask import ask
+from dmoa.cli.chat import chat
+from dmoa.cli.demo import demo
+from dmoa.cli.models import models
+from dmoa.cli.status import status
+from dmoa.cli.up import up
 from dmoa.errors import DmoaError
 
 app = typer.Typer(
@@ -12,8 +18,18 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+TRY, RUN = "1. See it", "2. Run it"
+
+app.command(rich_help_panel=TRY)(demo)
+app.command(rich_help_panel=RUN)(up)
+app.command(rich_help_panel=RUN)(ask)
+app.command(rich_help_panel=RUN)(chat)
+app.command(rich_help_panel=RUN)(status)
+app.add_typer(models, name="models", rich_help_panel=RUN)
 
 
 def main() -> None:

@@ -1,0 +1,77 @@
+"""Errors as OpenAI's clients expect them: `{"error": {"message", "type", "code", "param"}}`."""
+
+import math
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from dmoa.errors import (
+    ContextExceeded,
+    DeadlinePassed,
+    DmoaError,
+    NobodyAnswered,
+    QueueFull,
+)
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class ApiError(DmoaError):
+    """A request that cannot be served.
+
+    Args:
+        status: the HTTP status.
+        message: what is wrong and how to mend it.
+        code: OpenAI's code, for programs.
+        retry_after: seconds, for 429 and 503.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+    def body(self) -> dict[str, Any]:
+        """The JSON that clients get."""
+        kind = _TYPES.get(self.status, "server_error")
+        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """The HTTP response."""
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        return JSONResponse(self.body(), self.status, headers)
+
+
+def as_api_error(error: DmoaError) -> ApiError:
+    """Any error of ours, with the status that fits."""
+    match error:
+        case ApiError():
+            return error
+        case ContextExceeded():
+            return ApiError(400, str(error), code="context_length_exceeded")
+        case QueueFull():
+            return ApiError(429, str(error), code="queue_full", retry_after=error.retry_after)
+        case DeadlinePassed():
+            return ApiError(408, str(error), code="deadline_passed")
+        case NobodyAnswered():
+            return ApiError(503, str(error), code="no_device_answered", retry_after=10)
+        case _:
+            return ApiError(500, str(error))

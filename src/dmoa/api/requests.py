@@ -1,0 +1,152 @@
+"""Requests for chat completions: read, checked, and turned into prompts."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import Request
+from msgspec import Meta
+
+from dmoa.api.errors import ApiError
+from dmoa.chat import Constraints, Message, Role, Sampling
+
+MAX_BODY_BYTES = 8 * 2**20
+BODY_SECONDS = 30.0
+
+
+class Part(msgspec.Struct):
+    """A part of a message's content; only text is understood."""
+
+    type: str
+    text: str = ""
+
+
+class ChatMessage(msgspec.Struct):
+    """A message as OpenAI's clients write it."""
+
+    role: Role
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """Whether a final chunk with the usage is wanted."""
+
+    include_usage: bool = False
+
+
+class Extension(msgspec.Struct, forbid_unknown_fields=True):
+    """dmoa's own part of a request.
+
+    Attributes:
+        progress: also stream events as chunks without choices, for clients that show them.
+        instruction: replaces the aggregation instruction.
+    """
+
+    progress: bool = False
+    instruction: Annotated[str, Meta(min_length=1, max_length=20_000)] | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    """The body of a request; what dmoa does not know is ignored, as OpenAI's servers do."""
+
+    model: str
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
+    stop: Annotated[list[str], Meta(max_length=16)] | str | None = None
+    seed: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    n: Literal[1] | None = None
+    logprobs: Literal[False] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
+    response_format: dict[str, Any] | None = None
+    dmoa: Extension = msgspec.field(default_factory=Extension)
+
+    def conversation(self) -> list[Message]:
+        """The messages, as plain text.
+
+        Raises:
+            ApiError: a message has a part that is no text.
+        """
+        return [_message(number, message) for number, message in enumerate(self.messages)]
+
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            stop=stop,
+            seed=self.seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+        )
+
+    def constraints(self) -> Constraints | None:
+        """What the answer must look like."""
+        if not self.tools and self.response_format is None:
+            return None
+        return Constraints(self.tools or None, self.tool_choice, self.response_format)
+
+
+def _message(number: int, message: ChatMessage) -> Message:
+    content = message.content
+    if isinstance(content, list):
+        for part in content:
+            if part.type != "text":
+                raise ApiError(
+                    400,
+                    f"messages[{number}] has a part of type {part.type!r}; devices only read text",
+                )
+        content = "\n".join(part.text for part in content)
+    return Message(
+        role=message.role,
+        content=content or "",
+        name=message.name,
+        tool_calls=message.tool_calls,
+        tool_call_id=message.tool_call_id,
+    )
+
+
+_decoder = msgspec.json.Decoder(ChatRequest)
+
+
+async def read_chat_request(request: Request) -> ChatRequest:
+    """Read and check a body.
+
+    Raises:
+        ApiError: 408 when it does not come, 413 when it is too long, 400 when it is wrong.
+    """
+    body = await _read(request)
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"the request is not understood: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"the body is no JSON in UTF-8: {error}") from None
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise ApiError(
+                        413,
+                        f"the body is longer than {MAX_BODY_BYTES // 2**20} MiB; shorten it",
+                    )
+    except TimeoutError:
+        raise ApiError(408, f"the body did not come in {BODY_SECONDS:.0f} s") from None
+    return bytes(body)

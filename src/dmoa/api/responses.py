@@ -1,0 +1,105 @@
+"""Chat completions and their chunks, in OpenAI's types, with the `dmoa` object added."""
+
+import time
+from typing import Any
+
+import msgspec
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from dmoa.events import Finished
+from dmoa.records import PromptRecord
+
+
+def usage(record: PromptRecord) -> CompletionUsage:
+    """All tokens that were spent on a prompt, on every device."""
+    spent = record.usage
+    return CompletionUsage(
+        prompt_tokens=spent.prompt_tokens,
+        completion_tokens=spent.completion_tokens,
+        total_tokens=spent.prompt_tokens + spent.completion_tokens,
+    )
+
+
+def completion(model: str, finished: Finished) -> str:
+    """A whole answer as JSON."""
+    message: dict[str, Any] = {"role": "assistant", "content": finished.text}
+    if finished.tool_calls:
+        message["tool_calls"] = _whole_calls(finished.tool_calls)
+        message["content"] = finished.text or None
+    answer = ChatCompletion.model_validate(
+        {
+            "id": finished.record.id,
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": model,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": message,
+                    "finish_reason": finished.finish_reason,
+                    "logprobs": None,
+                }
+            ],
+            "usage": usage(finished.record),
+            "dmoa": msgspec.to_builtins(finished.record),
+        }
+    )
+    return answer.model_dump_json()
+
+
+class ChunkWriter:
+    """Chunks of one streamed answer, as JSON."""
+
+    def __init__(self, prompt_id: str, model: str) -> None:
+        self._common = {
+            "id": prompt_id,
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+        self._begun = False
+
+    def piece(self, text: str | None, tool_calls: list[dict[str, Any]] | None = None) -> str:
+        """New text, or parts of tool calls."""
+        delta: dict[str, Any] = {"content": text}
+        if not self._begun:
+            delta["role"] = "assistant"
+            self._begun = True
+        if tool_calls:
+            delta["tool_calls"] = tool_calls
+        return self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+
+    def end(self, finished: Finished) -> str:
+        """The last chunk with a choice; it carries the `dmoa` object."""
+        return self._chunk(
+            choices=[{"index": 0, "delta": {}, "finish_reason": finished.finish_reason}],
+            dmoa=msgspec.to_builtins(finished.record),
+        )
+
+    def usage(self, finished: Finished) -> str:
+        """The chunk that `stream_options.include_usage` asks for."""
+        return self._chunk(choices=[], usage=usage(finished.record))
+
+    def progress(self, event: Any) -> str:
+        """An event, for clients that asked for them."""
+        return self._chunk(choices=[], dmoa=msgspec.to_builtins(event))
+
+    def _chunk(self, **fields: Any) -> str:
+        chunk = ChatCompletionChunk.model_construct(None, **self._common, **fields)
+        return chunk.model_dump_json(exclude_unset=True, warnings=False)
+
+
+def _whole_calls(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Streamed parts of tool calls, put together by their index."""
+    calls: dict[int, dict[str, Any]] = {}
+    for part in parts:
+        call = calls.setdefault(
+            part.get("index", len(calls)),
+            {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
+        )
+        call["id"] = part.get("id") or call["id"]
+        function = part.get("function") or {}
+        call["function"]["name"] += function.get("name") or ""
+        call["function"]["arguments"] += function.get("arguments") or ""
+    return list(calls.values())

@@ -1,0 +1,70 @@
+"""`GET /status`: the devices of the network as this one sees them."""
+
+from typing import Any
+
+import msgspec
+
+from dmoa.api.models import CommitteeSize
+from dmoa.device import Device
+from dmoa.network.messages import Card, DeviceReport
+
+
+class DeviceStatus(msgspec.Struct):
+    """One device; None for what it has not measured or does not say.
+
+    Attributes:
+        queue: tasks waiting.
+        alpha: mean seconds per inference.
+        arrival_rate: prompts per second of its own user (`lambda` in JSON).
+        load: share of its LLM's time that is taken; stable below 1.
+    """
+
+    name: str
+    id: str
+    model: str
+    alive: bool
+    own: bool
+    queue: int | None = None
+    serving: int | None = None
+    alpha: float | None = None
+    arrival_rate: float | None = msgspec.field(default=None, name="lambda")
+    load: float | None = None
+    seconds_since_token: float | None = None
+    tokens_per_second: float | None = None
+    healthy: bool | None = None
+    context_length: int | None = None
+
+
+def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatus:
+    described = DeviceStatus(
+        name=card.name,
+        id=card.device,
+        model=card.model,
+        alive=report is not None,
+        own=own,
+        context_length=card.context_length,
+    )
+    if report is not None:
+        for field in msgspec.structs.fields(report):
+            setattr(described, field.name, getattr(report, field.name))
+    return described
+
+
+async def status(device: Device, default: CommitteeSize, problems: list[str]) -> dict[str, Any]:
+    """What `/status` answers."""
+    reports = await device.reports()
+    return {
+        "name": device.name,
+        "id": device.own,
+        "layers": default.layers,
+        "proposers": default.proposers,
+        "open_prompts": device.open_prompts,
+        "draining": device.draining,
+        "discipline": device.queue.discipline,
+        "devices": [
+            _describe(device_id == device.own, card, report)
+            for device_id, (card, report) in reports.items()
+        ],
+        "strangers": device.peer_links.strangers,
+        "problems": problems,
+    }

@@ -1,0 +1,68 @@
+"""`dmoa chat`: a conversation."""
+
+from typing import Annotated
+
+import typer
+
+from dmoa.cli.options import Key, MaxTokens, Model, Node, Temperature
+
+HELP = "Empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model."
+
+
+def chat(
+    node: Node = "http://127.0.0.1:8765",
+    model: Model = "dmoa",
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    key: Key = None,
+) -> None:
+    """Chat with a running node, turn by turn; Ctrl-C cancels an answer."""
+    import asyncio
+    import sys
+
+    from dmoa.cli.options import parameters
+    from dmoa.cli.output import stderr
+    from dmoa.client import stream
+    from dmoa.errors import DmoaError
+    from dmoa.report.layers import describe_end, show
+
+    start = [{"role": "system", "content": system}] if system else []
+    messages = list(start)
+    console = stderr()
+    console.print(HELP, style="dim", markup=False)
+
+    def write(piece: str) -> None:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+    while True:
+        console.print("\n[bold cyan]you[/] ", end="")
+        line = sys.stdin.readline()
+        command = line.strip()
+        if not command:
+            return
+        if command == "/new":
+            messages = list(start)
+            continue
+        if command.startswith("/model "):
+            model = command.removeprefix("/model ").strip()
+            continue
+        messages.append({"role": "user", "content": command})
+        items = stream(
+            messages, node=node, model=model, key=key, **parameters(max_tokens, temperature)
+        )
+        try:
+            reply = asyncio.run(show(items, console, write))
+        except KeyboardInterrupt:
+            console.print("\ncancelled", style="yellow")
+            messages.pop()
+            continue
+        except DmoaError as error:
+            # One failed turn ends no conversation.
+            console.print(f"error: {error}", style="red", markup=False)
+            messages.pop()
+            continue
+        write("\n")
+        messages.append({"role": "assistant", "content": reply.text})
+        console.print(describe_end(reply.dmoa, reply.usage), style="dim", markup=False)

@@ -1,0 +1,80 @@
+"""`dmoa status`: the devices, and their load against the limit."""
+
+from typing import Annotated, Any
+
+import typer
+
+from dmoa.cli.options import Key, Node
+
+
+def status(
+    node: Node = "http://127.0.0.1:8765",
+    key: Key = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the devices that a node knows: health, queue, measured rates, load."""
+    import asyncio
+
+    from dmoa.cli.output import print_json, say, stdout
+    from dmoa.client import fetch_status
+
+    found = asyncio.run(fetch_status(node, key))
+    if json:
+        print_json(found)
+        return
+    stdout().print(_table(found))
+    for problem in found["problems"]:
+        say(f"warning: {problem}")
+
+
+def _table(found: dict[str, Any]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=f"{found['name']}: {len(found['devices'])} devices,"
+        f" dmoa = {found['layers']} layers, {found['proposers']} other proposers",
+        caption="load: share of an LLM's time that is taken; a queue stays bounded below 1",
+    )
+    columns = {
+        "device": "left",
+        "model": "left",
+        "last token": "right",
+        "queue": "right",
+        "λ /s": "right",
+        "α s": "right",
+        "tokens/s": "right",
+        "load": "right",
+    }
+    for column, justify in columns.items():
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for device in found["devices"]:
+        own = " (this one)" if device["own"] else ""
+        since = device["seconds_since_token"]
+        ago = "never" if since is None else f"{since:.0f} s ago"
+        if not device["alive"]:
+            ago = "[red]silent[/]"
+        elif not device["healthy"]:
+            ago = f"[red]{ago}[/]"
+        table.add_row(
+            f"[bold]{escape(device['name'])}[/]{own}",
+            escape(device["model"]),
+            ago,
+            "–" if device["queue"] is None else str(device["queue"]),
+            _number(device["lambda"], 3),
+            _number(device["alpha"], 2),
+            _number(device["tokens_per_second"], 0),
+            _load(device["load"]),
+        )
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _load(load: float | None) -> str:
+    if load is None:
+        return "–"
+    colour = "green" if load < 0.7 else "yellow" if load < 1 else "red"
+    return f"[{colour}]{load:.2f}[/]"

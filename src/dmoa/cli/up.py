@@ -1,0 +1,105 @@
+"""`dmoa up`: run this device."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Opt = typer.Option
+
+
+def up(
+    name: Annotated[str | None, Opt(help="What people call this device.")] = None,
+    llm: Annotated[
+        str | None,
+        Opt(
+            help="smollm2, a path or hf: name of a GGUF file, or openai:URL#MODEL (its key in"
+            " DMOA_LLM_KEY). By default a server on this machine is looked for."
+        ),
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        Opt(help="Where other devices reach this one, as tcp/127.0.0.1:7447; may repeat."),
+    ] = None,
+    connect: Annotated[
+        list[str] | None, Opt(help="A device that is known; one is enough; may repeat.")
+    ] = None,
+    api: Annotated[
+        str | None, Opt(help="Host and port of the OpenAI API.  [default: 127.0.0.1:8765]")
+    ] = None,
+    state: Annotated[Path | None, Opt(help="Folder of the device's identity.")] = None,
+    discipline: Annotated[
+        str | None, Opt(help="Order of the queue: fcfs or owner-first.  [default: fcfs]")
+    ] = None,
+    open_network: Annotated[
+        bool, Opt("--open", help="Let devices of other machines in, without protection.")
+    ] = False,
+    multicast: Annotated[
+        bool, Opt("--multicast", help="Find devices of the local network; needs --open.")
+    ] = False,
+    api_key_file: Annotated[
+        Path | None, Opt(help="Keys of which clients must show one, one a line.")
+    ] = None,
+    context: Annotated[int | None, Opt(help="Tokens of the context window.")] = None,
+    threads: Annotated[int | None, Opt(help="CPU threads of a model in this process.")] = None,
+    slots: Annotated[
+        int | None, Opt(help="Inferences at once, for servers that batch.  [default: 1]")
+    ] = None,
+    layers: Annotated[int | None, Opt(help="M of the model dmoa.  [default: 1]")] = None,
+    proposers: Annotated[int | None, Opt(help="k of the model dmoa.  [default: 3]")] = None,
+    with_parent: Annotated[
+        bool, Opt("--with-parent", hidden=True, help="End when stdin closes.")
+    ] = False,
+) -> None:
+    """Run this device: join the network and serve the OpenAI API.
+
+    Everything here, and more, can also be set in dmoa.toml or by DMOA_... in the environment.
+    """
+    import asyncio
+
+    from dmoa.cli.output import say
+    from dmoa.config import load_settings
+    from dmoa.node import serve
+
+    flags: dict[str, Any] = {
+        "name": name,
+        "llm": llm,
+        "listen": listen,
+        "connect": connect,
+        "api": api,
+        "state": state,
+        "discipline": discipline,
+        "open": open_network or None,
+        "multicast": multicast or None,
+        "api_key_file": api_key_file,
+        "context": context,
+        "threads": threads,
+        "slots": slots,
+        "layers": layers,
+        "proposers": proposers,
+    }
+    settings = load_settings(flags)
+
+    async def run() -> None:
+        until = asyncio.Event()
+        if with_parent:
+            _end_with_parent(until)
+        await serve(settings, say, until)
+
+    asyncio.run(run())
+
+
+def _end_with_parent(until: Any) -> None:
+    """Set `until` when stdin closes: a starter that dies in any way takes its devices along."""
+    import asyncio
+    import sys
+    import threading
+
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(1024):
+            pass
+        loop.call_soon_threadsafe(until.set)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,179 @@
+"""The user's side of a node: one prompt, whole or streamed, by the official OpenAI client."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import msgspec
+import openai
+
+from dmoa.errors import DmoaError, UsageError
+
+DEFAULT_NODE = "http://127.0.0.1:8765"
+READ_SECONDS = 3600.0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """An event of the layers, as `dmoa.events` writes it."""
+
+    event: dict[str, Any]
+
+
+class TextPiece(msgspec.Struct, frozen=True):
+    """A piece of the answer."""
+
+    text: str
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer.
+
+    Attributes:
+        text: the answer.
+        dmoa: what happened layer by layer, see `dmoa.records.PromptRecord`.
+        usage: tokens spent on all devices.
+    """
+
+    text: str
+    dmoa: dict[str, Any]
+    usage: dict[str, int]
+
+
+Conversation = str | Sequence[dict[str, str]]
+
+
+def client(node: str, key: str | None) -> openai.AsyncOpenAI:
+    """An OpenAI client for a node.
+
+    Args:
+        node: its URL, with or without `/v1`.
+        key: its API key; by default that of `DMOA_API_KEY`.
+
+    Raises:
+        UsageError: the URL is none.
+    """
+    if not node.startswith(("http://", "https://")):
+        raise UsageError(f"--node {node!r} is no URL; write {DEFAULT_NODE}")
+    root = node.rstrip("/").removesuffix("/v1")
+    return openai.AsyncOpenAI(
+        base_url=f"{root}/v1",
+        api_key=key or os.environ.get("DMOA_API_KEY") or "none",
+        max_retries=0,
+        timeout=openai.Timeout(READ_SECONDS, connect=5.0),
+    )
+
+
+async def stream(
+    conversation: Conversation,
+    *,
+    node: str = DEFAULT_NODE,
+    model: str = "dmoa",
+    key: str | None = None,
+    **parameters: Any,
+) -> AsyncGenerator[Progress | TextPiece | Reply, None]:
+    """Progress and pieces as they come, then the whole reply.
+
+    Raises:
+        DmoaError: the node cannot be reached, or refuses.
+    """
+    parts: list[str] = []
+    tree: dict[str, Any] = {}
+    usage: dict[str, int] = {}
+    async with client(node, key) as opened:
+        try:
+            chunks = await opened.chat.completions.create(
+                model=model,
+                messages=_messages(conversation),
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_body={"dmoa": {"progress": True}},
+                **parameters,
+            )
+            async with chunks:
+                async for chunk in chunks:
+                    told = (chunk.model_extra or {}).get("dmoa")
+                    if chunk.usage:
+                        usage = {k: v for k, v in chunk.usage.to_dict().items() if v is not None}
+                    elif not chunk.choices and told:
+                        yield Progress(told)
+                    elif told:
+                        tree = told
+                    for choice in chunk.choices:
+                        if choice.delta.content:
+                            parts.append(choice.delta.content)
+                            yield TextPiece(choice.delta.content)
+        except openai.OpenAIError as error:
+            raise as_dmoa_error(error, node) from None
+    yield Reply("".join(parts), tree, usage)
+
+
+def as_dmoa_error(error: openai.OpenAIError, node: str) -> DmoaError:
+    """What a client's error means for whoever asked."""
+    match error:
+        case openai.APIConnectionError():
+            return DmoaError(f"no dmoa node answers at {node}; start one by `dmoa up`")
+        case openai.APIStatusError():
+            body = error.body if isinstance(error.body, dict) else {}
+            return DmoaError(
+                f"the node refuses ({error.status_code}): {body.get('message', error)}"
+            )
+        case openai.APIError():
+            return DmoaError(f"the node failed: {error.message}")
+        case _:
+            return DmoaError(str(error))
+
+
+async def ask_async(
+    conversation: Conversation,
+    *,
+    node: str = DEFAULT_NODE,
+    model: str = "dmoa",
+    key: str | None = None,
+    **parameters: Any,
+) -> Reply:
+    """Ask a node, and wait for the whole answer.
+
+    Args:
+        conversation: a prompt, or messages with `role` and `content`.
+        node: URL of the node.
+        model: `dmoa`, `dmoa-mM-kK`, or the node's own model.
+        key: the node's API key, if it has one.
+        parameters: more of OpenAI's parameters, such as `temperature` or `max_tokens`.
+
+    Raises:
+        DmoaError: the node cannot be reached, or refuses.
+    """
+    items = stream(conversation, node=node, model=model, key=key, **parameters)
+    async for item in items:
+        if isinstance(item, Reply):
+            return item
+    raise DmoaError(f"the node at {node} ended without an answer")
+
+
+def ask(conversation: Conversation, **options: Any) -> Reply:
+    """Like `ask_async`, for programs without an event loop."""
+    return asyncio.run(ask_async(conversation, **options))
+
+
+async def fetch_status(node: str, key: str | None = None) -> dict[str, Any]:
+    """What a node says of itself and the devices it knows, see `dmoa.api.status`.
+
+    Raises:
+        DmoaError: it cannot be reached, or is no dmoa node.
+    """
+    async with client(node, key) as opened:
+        root = str(opened.base_url).rstrip("/").removesuffix("/v1")
+        try:
+            found = await opened.get(f"{root}/status", cast_to=object)
+        except openai.OpenAIError as error:
+            raise as_dmoa_error(error, node) from None
+    if not isinstance(found, dict) or "devices" not in found:
+        raise DmoaError(f"{node} answers, but is no dmoa node")
+    return found
+
+
+def _messages(conversation: Conversation) -> Any:
+    if isinstance(conversation, str):
+        return [{"role": "user", "content": conversation}]
+    return list(conversation)

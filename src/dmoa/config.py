@@ -1,0 +1,152 @@
+"""A device's settings: from a TOML file, the environment, and flags, each over the one before.
+
+The file is `dmoa.toml` in the working folder, or what `DMOA_CONFIG` names; its keys are the
+names below. In the environment they are `DMOA_NAME`, `DMOA_LISTEN`, and so on.
+"""
+
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from dmoa.errors import UsageError
+from dmoa.protocol import MAX_LAYERS, MAX_PROPOSERS, LayerPolicy
+from dmoa.queue import DEFAULT_MAX_BYTES, DEFAULT_MAX_TASKS
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get("DMOA_CONFIG", "dmoa.toml"))
+
+
+class Settings(BaseSettings):
+    """What a device can be told.
+
+    Attributes:
+        name: what people call the device.
+        listen: endpoints where other devices reach this one; by default a free local port.
+        connect: endpoints of known devices; one is enough.
+        open: let devices of other machines in, without protection.
+        multicast: find devices of the local network.
+        api: host and port of the HTTP API.
+        api_key_file: a file with the keys that clients must show, one a line.
+        api_key: one such key.
+        llm: what `llm.specification` reads; None looks for a server on this machine.
+        context: tokens of the context window, when the LLM's default is not wanted.
+        threads: CPU threads of a model in this process.
+        slots: inferences at once; raise it for servers that batch.
+        layers, proposers: M and k of the model `dmoa`.
+        deadline, quorum, grace: see `LayerPolicy`.
+        prompt_deadline: seconds after which a prompt is given up.
+        stall_seconds: an LLM without a token for so long has failed.
+        silence_seconds: a peer that says nothing for so long is hung.
+        drain_seconds: how long work may go on after SIGTERM.
+        max_prompts: prompts of the owner at once; more are refused.
+        queue_tasks, queue_bytes: bounds of the queue.
+        discipline: see `DeviceQueue`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="DMOA_", extra="forbid")
+
+    name: str = Field(default_factory=lambda: socket.gethostname().partition(".")[0] or "device")
+    state: Path | None = None
+    listen: list[str] = []
+    connect: list[str] = []
+    open: bool = False
+    multicast: bool = False
+    api: str = "127.0.0.1:8765"
+    api_key_file: Path | None = None
+    api_key: str | None = None
+    llm: str | None = None
+    context: int | None = Field(None, ge=128)
+    threads: int | None = Field(None, ge=1)
+    slots: int = Field(1, ge=1)
+    layers: int = Field(1, ge=0, le=MAX_LAYERS)
+    proposers: int = Field(3, ge=0, le=MAX_PROPOSERS)
+    deadline: float = Field(LayerPolicy.deadline, gt=0)
+    quorum: float = Field(LayerPolicy.quorum, ge=0, le=1)
+    grace: float = Field(LayerPolicy.grace, ge=0)
+    prompt_deadline: float = Field(1800.0, gt=0)
+    stall_seconds: float = Field(120.0, gt=0)
+    silence_seconds: float = Field(5.0, gt=0)
+    drain_seconds: float = Field(30.0, ge=0)
+    max_prompts: int = Field(64, ge=1)
+    queue_tasks: int = Field(DEFAULT_MAX_TASKS, ge=1)
+    queue_bytes: int = Field(DEFAULT_MAX_BYTES, ge=1)
+    discipline: Literal["fcfs", "owner-first"] = "fcfs"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        return init_settings, env_settings, file
+
+    @property
+    def policy(self) -> LayerPolicy:
+        """How long layers wait."""
+        return LayerPolicy(self.deadline, self.quorum, self.grace)
+
+    def api_address(self) -> tuple[str, int]:
+        """Host and port of the HTTP API.
+
+        Raises:
+            UsageError: it is no address.
+        """
+        host, colon, port = self.api.rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 65535:
+            raise UsageError(f"--api {self.api!r} is no HOST:PORT; write 127.0.0.1:8765")
+        return host.strip("[]"), int(port)
+
+    def api_keys(self) -> list[str]:
+        """The keys of which clients must show one; none means that no key is asked for.
+
+        Raises:
+            UsageError: the key file cannot be read or is empty.
+        """
+        keys = [self.api_key] if self.api_key else []
+        if self.api_key_file is not None:
+            try:
+                lines = self.api_key_file.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"cannot read the key file {self.api_key_file}: {error}") from None
+            found = [line.strip() for line in lines if line.strip()]
+            if not found:
+                raise UsageError(f"the key file {self.api_key_file} holds no key")
+            keys += found
+        return keys
+
+
+def load_settings(flags: dict[str, Any]) -> Settings:
+    """Settings from file, environment and flags.
+
+    Args:
+        flags: those that were given; None and empty lists count as not given.
+
+    Raises:
+        UsageError: a value is out of range or a name unknown; says which and where.
+    """
+    given = {name: value for name, value in flags.items() if value not in (None, [], ())}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        value = "" if first["type"] == "missing" else f" = {first['input']!r}"
+        raise UsageError(f"setting {where}{value}: {first['msg']}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{_config_file()}: {error}") from None

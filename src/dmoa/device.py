@@ -1,0 +1,276 @@
+"""One device: its queue, its LLM, the protocol and its place in the network, wired."""
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from dmoa.chat import Message, Sampling
+from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
+from dmoa.events import Accepted, Event, Finished
+from dmoa.inference import InferenceService
+from dmoa.llm.interface import LLM
+from dmoa.measurement import DeviceMeter
+from dmoa.network.interface import Network
+from dmoa.network.messages import Card, DeviceReport
+from dmoa.network.peers import Peers
+from dmoa.network.service import PeerService
+from dmoa.protocol import Prompt, answer
+from dmoa.queue import DeviceQueue
+from dmoa.records import PromptRecord
+from dmoa.tasks import Answer, Step, Task
+
+REMEMBERED_PROMPTS = 256
+HEALTH_SECONDS = 60.0
+PROBE_SECONDS = 20.0
+REPORT_SECONDS = 1.0
+
+
+class Device:
+    """A member of the network, with one user, one LLM and one queue.
+
+    It is the `Committee` of its own prompts, and serves the tasks of others.
+
+    Args:
+        device_id: its id.
+        name: what people call it.
+        llm: its LLM.
+        network: its network, not yet open.
+        queue: its queue.
+        random_generator: draws proposers.
+        max_prompts: prompts of its user at once.
+        prompt_deadline: seconds after which a prompt is given up.
+        stall_seconds: an LLM without a token for so long has failed.
+        silence_seconds: a peer that says nothing for so long is hung.
+        joined: is called with the card of each device that comes.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        name: str,
+        llm: LLM,
+        network: Network,
+        *,
+        queue: DeviceQueue | None = None,
+        random_generator: random.Random | None = None,
+        max_prompts: int = 64,
+        prompt_deadline: float = 1800.0,
+        stall_seconds: float = 120.0,
+        silence_seconds: float = 5.0,
+        joined: Callable[[Card], None] = lambda card: None,
+    ) -> None:
+        self.own = device_id
+        self.name = name
+        self.llm = llm
+        self.network = network
+        self.queue = queue or DeviceQueue()
+        self.random = random_generator or random.Random()
+        self.max_prompts = max_prompts
+        self.prompt_deadline = prompt_deadline
+        self.meter = DeviceMeter(asyncio.get_running_loop().time)
+        self.inferences = InferenceService(
+            llm,
+            self.queue,
+            self.meter,
+            heartbeat_seconds=silence_seconds / 5,
+            stall_seconds=stall_seconds,
+        )
+        self.peer_links = Peers(
+            network, self.card, silence_seconds=silence_seconds, joined=joined, left=self._left
+        )
+        self.service = PeerService(
+            self.card, self.report, self.inferences.run, self.peer_links.welcome
+        )
+        self.open_prompts = 0
+        self.draining = False
+        self._records: OrderedDict[str, PromptRecord] = OrderedDict()
+        self._probe: asyncio.Task[bool] | None = None
+
+    async def start(self) -> None:
+        """Join the network."""
+        await self.network.open(self.own, self.service.serve, self.peer_links.changed)
+
+    async def drain(self, seconds: float) -> None:
+        """Take on nothing new, and wait for what was accepted, at most `seconds`."""
+        self.draining = self.service.draining = True
+        await self.network.retire()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (self.open_prompts or self.service.running) and loop.time() < until:
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
+        if self._probe is not None:
+            self._probe.cancel()
+        await self.service.close()
+        await self.peer_links.close()
+        await self.network.close()
+
+    # --- the committee of a prompt -----------------------------------------------------------
+
+    def peers(self) -> Sequence[str]:
+        """See `Committee.peers`."""
+        return list(self.peer_links.cards())
+
+    def describe(self, device: str) -> tuple[str, str]:
+        """See `Committee.describe`."""
+        card = self.card() if device == self.own else self.peer_links.cards().get(device)
+        return (card.name, card.model) if card else (device, "")
+
+    async def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+        """See `Committee.infer`."""
+        steps = (
+            self.inferences.run(task, None)
+            if device == self.own
+            else self.peer_links.infer(device, task)
+        )
+        async with aclosing(steps):
+            async for step in steps:
+                yield step
+
+    # --- prompts of the owner ----------------------------------------------------------------
+
+    async def ask(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
+        """The events of a prompt, `Finished` last; closing this cancels it everywhere.
+
+        Raises:
+            QueueFull: the device has as many prompts as it may, at the door or everywhere.
+            ContextExceeded: the prompt is longer than every window.
+            DeadlinePassed: it took too long.
+            NobodyAnswered: no device could answer.
+        """
+        self._admit()
+        self.open_prompts += 1
+        self.meter.prompts.count()
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        async def run() -> Finished:
+            try:
+                async with asyncio.timeout(self.prompt_deadline):
+                    return await answer(prompt, self, self.random, tell)
+            except TimeoutError:
+                raise DeadlinePassed(
+                    f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
+                    " ask for fewer layers, or raise prompt_deadline"
+                ) from None
+            finally:
+                events.put_nowait(None)
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Accepted):
+                self._remember(event.record)
+            events.put_nowait(event)
+
+        running = asyncio.create_task(run())
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await running
+        finally:
+            self.open_prompts -= 1
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _admit(self) -> None:
+        """The door: what is admitted is served, so what cannot be served is refused here."""
+        alpha = self.inferences.mean_service_seconds
+        if self.draining:
+            raise QueueFull("this device is shutting down", 30.0)
+        if self.open_prompts >= self.max_prompts:
+            raise QueueFull(
+                f"this device works on {self.open_prompts} prompts, its limit",
+                max(1.0, self.queue.backlog_seconds(alpha)),
+            )
+        if self.queue.waiting >= self.queue.max_tasks:
+            raise QueueFull(
+                f"{self.queue.waiting} tasks wait in this device's queue, its limit",
+                max(1.0, self.queue.backlog_seconds(alpha)),
+            )
+
+    def prompt(self, prompt_id: str) -> PromptRecord | None:
+        """The tree of one of the last prompts."""
+        return self._records.get(prompt_id)
+
+    def _remember(self, record: PromptRecord) -> None:
+        self._records[record.id] = record
+        while len(self._records) > REMEMBERED_PROMPTS:
+            self._records.popitem(last=False)
+
+    # --- what it says of itself --------------------------------------------------------------
+
+    def card(self) -> Card:
+        """Who this device is."""
+        info = self.llm.info
+        return Card(self.own, self.name, info.name, info.context_length, self.network.addresses())
+
+    def report(self) -> DeviceReport:
+        """How this device is doing."""
+        meter = self.meter
+        return DeviceReport(
+            queue=self.queue.waiting,
+            serving=self.queue.serving,
+            alpha=meter.service_seconds.mean(),
+            arrival_rate=meter.prompts.rate(),
+            load=meter.load(self.queue.slots),
+            seconds_since_token=meter.seconds_since_token,
+            tokens_per_second=meter.tokens_per_second.mean(),
+            healthy=self.meter.failure is None,
+        )
+
+    async def reports(self) -> dict[str, tuple[Card, DeviceReport | None]]:
+        """Every device that is there, this one first; None for one that does not say."""
+
+        async def of(device: str) -> DeviceReport | None:
+            try:
+                return await self.peer_links.report(device, REPORT_SECONDS)
+            except PeerError:
+                return None
+
+        cards = self.peer_links.cards()
+        reports = await asyncio.gather(*(of(device) for device in cards))
+        both = zip(cards.items(), reports, strict=True)
+        return {
+            self.own: (self.card(), self.report()),
+            **{device: (card, report) for (device, card), report in both},
+        }
+
+    async def healthy(self) -> bool:
+        """Whether the LLM has made a token lately, or makes one now."""
+        since = self.meter.seconds_since_token
+        if since is not None and since < HEALTH_SECONDS and self.meter.failure is None:
+            return True
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._make_token())
+        return await asyncio.shield(self._probe)
+
+    async def _make_token(self) -> bool:
+        """One token, through the queue like any other work."""
+        task = Task(
+            id=f"health-{self.own}",
+            prompt="health",
+            layer=1,
+            messages=[Message(role="user", content="Say yes.")],
+            sampling=Sampling(max_tokens=1),
+        )
+        before = self.meter.last_token
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                steps = self.inferences.run(task, None)
+                async with aclosing(steps):
+                    async for step in steps:
+                        if isinstance(step, Answer):
+                            break
+        except TimeoutError:
+            # A long queue is no illness as long as the LLM works on it.
+            if self.meter.last_token == before:
+                self.meter.failure = f"the LLM made no token in {PROBE_SECONDS:.0f} s"
+                return False
+        except DmoaError:
+            return False
+        return True
+
+    def _left(self, device: str) -> None:
+        self.service.forget(device)

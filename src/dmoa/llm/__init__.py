@@ -1,0 +1,1 @@
+"""The LLM of a device: one small interface, and what stands behind it."""

@@ -1,0 +1,191 @@
+"""Any OpenAI-compatible server as a device's LLM: Ollama, LM Studio, llama.cpp, vLLM, ...
+
+The servers differ in how they tell their context length and count tokens; `server.py` finds
+that out once, when the LLM is connected.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import openai
+from openai.types.chat import ChatCompletionChunk
+
+from dmoa.chat import Constraints, Message, Sampling, Usage
+from dmoa.errors import ContextExceeded, LLMError, LLMUnavailable, UsageError
+from dmoa.llm.interface import End, ModelInfo, Token
+from dmoa.llm.server import Server, find_out
+from dmoa.prompts import Pack, pack
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 900.0  # a slow device may read a long prompt for minutes; stalls are seen above
+
+
+class OpenAICompatible:
+    """An LLM behind `/v1/chat/completions`; see `LLM`.
+
+    Args:
+        client: the client, with the server's address and key.
+        server: what was found out about the server.
+        model: name of the model there.
+        extra_body: parameters beyond OpenAI's, sent with each request.
+    """
+
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        server: Server,
+        model: str,
+        *,
+        name: str | None = None,
+        pack: Pack = pack,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.pack = pack
+        self._client = client
+        self._server = server
+        self._model = model
+        self._extra_body = dict(extra_body or {})
+        self._info = ModelInfo(name or model, server.context_length)
+
+    @classmethod
+    async def connect(
+        cls,
+        base_url: str,
+        model: str | None,
+        *,
+        api_key: str | None = None,
+        context_length: int | None = None,
+        name: str | None = None,
+        pack: Pack = pack,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> "OpenAICompatible":
+        """Ask a server what it has.
+
+        Args:
+            base_url: ends in `/v1` for nearly all servers.
+            model: one of its models; None takes its first.
+            context_length: tokens, when the user knows better than the server says.
+
+        Raises:
+            LLMUnavailable: it cannot be reached, or wants another key.
+            UsageError: it has no such model, or is a dmoa node itself.
+        """
+        client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",
+            max_retries=0,
+            timeout=openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        )
+        try:
+            # The first `async for` may ask a server that is still loading, so errors are ours.
+            models = [entry async for entry in client.models.list()]
+        except openai.AuthenticationError:
+            raise LLMUnavailable(
+                f"{base_url} refuses the key; set the right one in DMOA_LLM_KEY"
+            ) from None
+        except (openai.OpenAIError, ValueError) as error:
+            raise LLMUnavailable(
+                f"no OpenAI-compatible server answers at {base_url} ({error});"
+                " start it, or give another address by --llm openai:URL#MODEL"
+            ) from None
+        if any(entry.owned_by == "dmoa" for entry in models):
+            raise UsageError(
+                f"{base_url} is a dmoa node; a device needs an LLM of its own, so give the"
+                " address of its LLM server, or --llm smollm2"
+            )
+        names = [entry.id for entry in models]
+        if model is None:
+            if not names:
+                raise UsageError(f"{base_url} has no model; load one there first")
+            model = names[0]
+        elif names and model not in names:
+            raise UsageError(
+                f"{base_url} has no model {model!r}; it has {', '.join(sorted(names)[:20])}"
+            )
+        server = await find_out(client, model)
+        if context_length:
+            server = msgspec.structs.replace(server, context_length=context_length)
+        return cls(client, server, model, name=name, pack=pack, extra_body=extra_body)
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `LLM.info`."""
+        return self._info
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `LLM.count_tokens`; exact where the server can count."""
+        return await self._server.count_tokens(self._client, self._model, messages)
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        constraints: Constraints | None = None,
+    ) -> AsyncGenerator[Token | End, None]:
+        """See `LLM.stream`."""
+        finish_reason, usage, characters = "stop", None, 0
+        try:
+            stream = await self._client.chat.completions.create(
+                **self._request(messages, sampling, constraints)
+            )
+            try:
+                async for chunk in stream:
+                    usage = _usage(chunk) or usage
+                    for choice in chunk.choices:
+                        finish_reason = choice.finish_reason or finish_reason
+                        text = choice.delta.content or ""
+                        calls = [c.to_dict() for c in choice.delta.tool_calls or []]
+                        if text or calls:
+                            characters += len(text)
+                            yield Token(text, calls or None)
+            finally:
+                await stream.close()
+        except openai.OpenAIError as error:
+            raise self._translate(error) from None
+        if usage is None:  # an old server that does not count
+            usage = Usage(await self.count_tokens(messages), max(1, characters // 4))
+        yield End(finish_reason, usage)
+
+    async def close(self) -> None:
+        """See `LLM.close`."""
+        await self._client.close()
+
+    def _request(
+        self, messages: Sequence[Message], sampling: Sampling, constraints: Constraints | None
+    ) -> dict[str, Any]:
+        request = {
+            "model": self._model,
+            "messages": msgspec.to_builtins(list(messages)),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": self._extra_body,
+            **msgspec.to_builtins(sampling),
+        }
+        if constraints is not None:
+            request |= msgspec.to_builtins(constraints)
+        return request
+
+    def _translate(self, error: openai.OpenAIError) -> LLMError:
+        name = self._info.name
+        match error:
+            case openai.APITimeoutError():
+                return LLMError(f"{name} did not answer in time")
+            case openai.APIConnectionError():
+                return LLMUnavailable(f"{name} cannot be reached at {self._client.base_url}")
+            case openai.APIStatusError(status_code=400) if "context" in str(error).lower():
+                window = self._info.context_length
+                body = error.body if isinstance(error.body, dict) else {}
+                told = body.get("n_ctx")
+                # A server that only says "too long" is taken at three quarters of its word.
+                window = told if isinstance(told, int) else window * 3 // 4
+                self._info = msgspec.structs.replace(self._info, context_length=window)
+                return ContextExceeded(None, window)
+            case _:
+                return LLMError(f"{name} failed: {str(error)[:300]}")
+
+
+def _usage(chunk: ChatCompletionChunk) -> Usage | None:
+    if chunk.usage is None:
+        return None
+    return Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)

@@ -1,0 +1,72 @@
+"""What `--llm` says, turned into an LLM."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dmoa.errors import UsageError
+from dmoa.llm import builtin
+from dmoa.llm.interface import LLM
+
+FORMS = "smollm2, a path to a GGUF file, hf:OWNER/REPO/FILE.gguf, or openai:URL#MODEL"
+
+
+async def make_llm(
+    specification: str,
+    device: str,
+    *,
+    context_length: int | None = None,
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> LLM:
+    """Load or connect the LLM that a specification names.
+
+    Args:
+        specification: one of `FORMS`, or `scripted:...`.
+        device: the device's name.
+        context_length: tokens, when the user wants another window than the model's default.
+        threads: CPU threads for a model in this process.
+        say: is told what goes on.
+
+    Raises:
+        UsageError: the specification names nothing that is there.
+        LLMUnavailable: the LLM cannot be reached.
+    """
+    kind, colon, rest = specification.partition(":")
+    if specification in builtin.MODELS:
+        path = await asyncio.to_thread(builtin.get, specification, say)
+        return await _gguf(path, specification, context_length, threads)
+    if kind == "scripted" and colon:
+        from dmoa.llm.scripted import from_script
+
+        return from_script(rest, device)
+    if kind == "openai" and colon:
+        from dmoa.llm.openai import OpenAICompatible
+
+        url, _, model = rest.partition("#")
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(
+                f"{specification!r} has no URL; write openai:http://HOST:PORT/v1#MODEL"
+            )
+        key = os.environ.get("DMOA_LLM_KEY")
+        return await OpenAICompatible.connect(
+            url, model or None, api_key=key, context_length=context_length
+        )
+    if kind == "hf" and colon:
+        from dmoa.llm import hub
+
+        say(f"looking for {rest} ...")
+        return await _gguf(await asyncio.to_thread(hub.fetch, rest), None, context_length, threads)
+    path = Path(specification).expanduser()
+    if path.exists() or specification.endswith(".gguf"):
+        return await _gguf(path, None, context_length, threads)
+    raise UsageError(f"--llm {specification!r} is not understood; give {FORMS}")
+
+
+async def _gguf(
+    path: Path, name: str | None, context_length: int | None, threads: int | None
+) -> LLM:
+    from dmoa.llm.llamacpp import LlamaCpp
+
+    return await LlamaCpp.load(path, name=name, context_length=context_length, threads=threads)

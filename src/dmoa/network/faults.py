@@ -1,0 +1,85 @@
+"""A network that fails: delay, loss, partition and hanging around any other network.
+
+For tests and studies. Every random choice comes from the generator that is passed in.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+
+from dmoa.errors import PeerGone
+from dmoa.network.interface import Network, Serve
+
+
+class FaultyNetwork:
+    """One device's place in a network, with faults that can be changed at any time.
+
+    Args:
+        network: the network that really carries the bytes.
+        generator: for every random choice.
+
+    Attributes:
+        mean_delay: mean seconds, exponentially distributed, that each request takes longer.
+        loss: probability that a request gets lost with its link.
+        cut: devices that cannot be seen or reached.
+        hung: this device takes requests and never answers, as a stopped process does.
+    """
+
+    def __init__(self, network: Network, generator: random.Random) -> None:
+        self._network = network
+        self._generator = generator
+        self._changed: Callable[[], None] = lambda: None
+        self.mean_delay = 0.0
+        self.loss = 0.0
+        self.cut: set[str] = set()
+        self.hung = False
+
+    async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
+        """See `Network.open`."""
+        self._changed = changed
+
+        async def serve_or_hang(payload: bytes) -> AsyncGenerator[bytes, None]:
+            replies = serve(payload)
+            async with aclosing(replies):
+                async for reply in replies:
+                    while self.hung:
+                        await asyncio.sleep(0.1)
+                    yield reply
+
+        await self._network.open(device, serve_or_hang, changed)
+
+    def alive(self) -> Mapping[str, str]:
+        """See `Network.alive`."""
+        alive = self._network.alive()
+        return {device: alive[device] for device in alive if device not in self.cut}
+
+    def cut_off(self, devices: set[str]) -> None:
+        """Lose sight of devices, and see all others again."""
+        self.cut = devices
+        self._changed()
+
+    def addresses(self) -> list[str]:
+        """See `Network.addresses`."""
+        return self._network.addresses()
+
+    async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+        """See `Network.ask`."""
+        if self.mean_delay:
+            await asyncio.sleep(self._generator.expovariate(1 / self.mean_delay))
+        if device in self.cut or self._generator.random() < self.loss:
+            raise PeerGone(f"device {device} cannot be reached")
+        replies = self._network.ask(device, payload)
+        async with aclosing(replies):
+            async for reply in replies:
+                if device in self.cut:
+                    raise PeerGone(f"device {device} cannot be reached any more")
+                yield reply
+
+    async def retire(self) -> None:
+        """See `Network.retire`."""
+        await self._network.retire()
+
+    async def close(self) -> None:
+        """See `Network.close`."""
+        await self._network.close()

@@ -1,0 +1,57 @@
+"""Who this device is, also after a restart: an Ed25519 key, and the id that follows from it."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from dmoa.errors import UsageError
+
+ID_LENGTH = 20
+
+
+def load_identity(state: Path) -> str:
+    """The id of the device whose state folder this is; made at the first call.
+
+    Raises:
+        UsageError: the folder cannot be written, or its key cannot be read.
+    """
+    path = state / "device.key"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_key(path)
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise UsageError(
+            f"cannot use the state folder {state}: {error.strerror}; give another one by --state"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            f"{path} holds no key ({error}); restore it, or remove it to become a new device"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(f"{path} is no Ed25519 key; remove it to become a new device")
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(public).hexdigest()[:ID_LENGTH]
+
+
+def _write_key(path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    # Written aside and moved into place: a full disk leaves no broken key behind.
+    aside = path.with_suffix(".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    aside.replace(path)

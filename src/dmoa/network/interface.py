@@ -1,0 +1,50 @@
+"""What dmoa asks of a network: who is there, and asking one of them.
+
+Payloads are bytes; `messages.py` gives them meaning. An implementation promises:
+
+* `alive` follows reality within seconds, and a device that has left does not come back until
+  it has really joined again; each time it joins it has a new incarnation.
+* `ask` yields the replies in order. It ends when the other side has ended, and raises
+  `PeerGone` when the other side is not there or disappears before that.
+* The other side does not notice when an asker goes away: say so by a message.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Protocol
+
+Serve = Callable[[bytes], AsyncGenerator[bytes, None]]
+"""Replies to one request; it must not raise for any bytes."""
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""No implementation carries a larger payload."""
+
+
+class Network(Protocol):
+    """One device's place in a network of devices."""
+
+    async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
+        """Join.
+
+        Args:
+            device: id of this device.
+            serve: answers requests of others.
+            changed: is called, on the event loop, whenever `alive` has changed.
+
+        Raises:
+            UsageError: an address is taken or makes no sense.
+        """
+
+    def alive(self) -> Mapping[str, str]:
+        """Ids of the other devices that are there, each with its incarnation."""
+
+    def addresses(self) -> list[str]:
+        """Where other devices can reach this one."""
+
+    def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+        """Send a request and yield the replies; closing the generator stops listening."""
+
+    async def retire(self) -> None:
+        """Disappear from the others' `alive`, but go on serving what they have asked."""
+
+    async def close(self) -> None:
+        """Leave, and free what was held."""

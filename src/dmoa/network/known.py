@@ -1,0 +1,57 @@
+"""The devices that this one has met, kept for its next start.
+
+Links that were learnt by gossip are not tried again after a loss, so the addresses of all
+devices that were met become known peers.
+"""
+
+import json
+from pathlib import Path
+
+from dmoa.network.messages import Card
+
+MAX_KNOWN = 64
+
+
+class KnownPeers:
+    """Addresses of devices, by device id, in a small file.
+
+    A file that is absent or broken is an empty one: it only holds what can be learnt again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._addresses: dict[str, list[str]] = {}
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            for device, addresses in read.items():
+                self._addresses[str(device)] = [str(address) for address in addresses]
+        except (OSError, ValueError, AttributeError, TypeError):
+            self._addresses = {}
+
+    def addresses(self) -> list[str]:
+        """All addresses."""
+        return [address for addresses in self._addresses.values() for address in addresses]
+
+    def of(self, device: str) -> list[str]:
+        """The addresses of one device."""
+        return self._addresses.get(device, [])
+
+    def meet(self, card: Card) -> None:
+        """Remember a device; the longest unseen of too many is forgotten."""
+        if not card.addresses:
+            return
+        changed = self._addresses.pop(card.device, None) != card.addresses
+        self._addresses[card.device] = card.addresses
+        while len(self._addresses) > MAX_KNOWN:
+            del self._addresses[next(iter(self._addresses))]
+            changed = True
+        if changed:
+            self._save()
+
+    def _save(self) -> None:
+        aside = self._path.with_suffix(".new")
+        try:
+            aside.write_text(json.dumps(self._addresses, indent=1), encoding="utf-8")
+            aside.replace(self._path)
+        except OSError:
+            aside.unlink(missing_ok=True)  # a full disk: the network works without

@@ -1,0 +1,225 @@
+"""The other devices: who they are, and asking them for inferences, in typed messages."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from dmoa.errors import (
+    ContextExceeded,
+    DmoaError,
+    LLMError,
+    MessageError,
+    PeerError,
+    PeerGone,
+    PeerRefused,
+    PeerSilent,
+    QueueFull,
+)
+from dmoa.network.interface import Network
+from dmoa.network.messages import (
+    AskReport,
+    Cancel,
+    Card,
+    DeviceReport,
+    Done,
+    Failed,
+    Hello,
+    Infer,
+    Refused,
+    Reply,
+    Request,
+    Welcome,
+    decode_reply,
+    encode,
+)
+from dmoa.streams import with_heartbeat
+from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
+
+MAX_ANSWER_BYTES = 8 * 2**20
+MAX_PEERS = 4096
+
+
+class Peers:
+    """The other devices of the network that speak our version.
+
+    A device that the network sees is asked who it is before it counts as a peer, again after
+    each restart.
+
+    Args:
+        network: the network, not yet open.
+        card: who this device is, made when its addresses are known.
+        silence_seconds: a peer that says nothing for so long in the middle of a request is
+            taken for hung.
+        joined: is called with the card of each new peer.
+        left: is called with the id of each device that disappeared.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        card: Callable[[], Card],
+        *,
+        silence_seconds: float = 5.0,
+        joined: Callable[[Card], None] = lambda card: None,
+        left: Callable[[str], None] = lambda device: None,
+    ) -> None:
+        self._network = network
+        self._card = card
+        self.silence_seconds = silence_seconds
+        self._joined = joined
+        self._left = left
+        self._cards: dict[str, Card] = {}
+        self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
+        self.strangers: dict[str, str] = {}  # device -> why it is no peer
+        self._background: set[asyncio.Task[None]] = set()
+
+    def cards(self) -> dict[str, Card]:
+        """The peers that are there now, by id in a fixed order."""
+        alive = self._network.alive()
+        return {device: self._cards[device] for device in sorted(self._cards) if device in alive}
+
+    def changed(self) -> None:
+        """The network's `alive` is another: greet who came, forget who left."""
+        alive = self._network.alive()
+        for device in [d for d in self._seen if d not in alive]:
+            del self._seen[device]
+            self._cards.pop(device, None)
+            self.strangers.pop(device, None)
+            self._left(device)
+        for device, incarnation in alive.items():
+            if self._seen.get(device) == incarnation or len(self._seen) >= MAX_PEERS:
+                continue
+            if device in self._seen:  # it restarted: what it had of ours is gone
+                self._cards.pop(device, None)
+                self._left(device)
+            self._seen[device] = incarnation
+            self._spawn(self._greet(device, incarnation))
+
+    def welcome(self, card: Card) -> None:
+        """A device has told us who it is."""
+        if self._seen.get(card.device) is not None and card.device not in self._cards:
+            self._cards[card.device] = card
+            self._joined(card)
+
+    async def _greet(self, device: str, incarnation: str) -> None:
+        for attempt in range(1, 6):
+            try:
+                reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
+            except PeerError as error:
+                if self._seen.get(device) != incarnation:
+                    return
+                self.strangers[device] = f"it does not answer a greeting: {error}"
+                await asyncio.sleep(0.2 * 2**attempt)
+                continue
+            if self._seen.get(device) != incarnation:
+                return
+            if isinstance(reply, Welcome) and reply.card.device == device:
+                self.strangers.pop(device, None)
+                self.welcome(reply.card)
+            else:
+                detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
+                self.strangers[device] = f"it cannot work with this device: {detail}"
+            return
+
+    async def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+        """Ask a peer for an inference.
+
+        Closing this, or any failure, sends the peer a `Cancel`.
+
+        Raises:
+            PeerGone, PeerSilent, PeerRefused, QueueFull, ContextExceeded, LLMError: it did
+                not answer.
+        """
+        finished = False
+        received = 0
+        card = self._card()
+        try:
+            replies = self._replies(device, Infer(card.device, task), self.silence_seconds)
+            async with aclosing(replies):
+                async for reply in replies:
+                    match reply:
+                        case Waiting() | Working():
+                            yield reply
+                        case Piece():
+                            received += len(reply.text)
+                            if received > MAX_ANSWER_BYTES:
+                                raise PeerRefused("too long", "its answer has no end")
+                            yield reply
+                        case Answer():
+                            finished = True
+                            yield reply
+                            return
+                        case Refused() | Failed():
+                            finished = True
+                            raise _as_error(reply)
+                        case _:
+                            raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+            raise PeerGone(f"device {device} disappeared")
+        except PeerGone:
+            finished = True
+            raise
+        finally:
+            if not finished:
+                self._spawn(self._cancel(device, task.id))
+
+    async def report(self, device: str, timeout: float) -> DeviceReport:
+        """Ask a peer how it is doing.
+
+        Raises:
+            PeerError: it does not say within `timeout` seconds.
+        """
+        reply = await self._one(device, AskReport(), timeout)
+        if isinstance(reply, DeviceReport):
+            return reply
+        raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+
+    async def close(self) -> None:
+        """End what still runs in the background."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _cancel(self, device: str, task: str) -> None:
+        try:
+            reply = await self._one(device, Cancel(task), self.silence_seconds)
+            assert isinstance(reply, Done | Refused), reply
+        except PeerError:
+            pass  # a peer that is gone runs nothing of ours any more
+
+    async def _one(self, device: str, request: Request, timeout: float) -> Reply:
+        replies = self._replies(device, request, timeout)
+        async with aclosing(replies):
+            async for reply in replies:
+                return reply
+        raise PeerGone(f"device {device} did not answer")
+
+    async def _replies(
+        self, device: str, request: Request, silence: float
+    ) -> AsyncGenerator[Reply, None]:
+        payloads = with_heartbeat(self._network.ask(device, encode(request)), silence)
+        async with aclosing(payloads):
+            async for payload in payloads:
+                if payload is None:
+                    raise PeerSilent(f"device {device} has said nothing for {silence:.0f} s")
+                try:
+                    yield decode_reply(payload)
+                except MessageError as error:
+                    raise PeerRefused("garbage", str(error)) from None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _as_error(reply: Refused | Failed) -> DmoaError:
+    match reply:
+        case Failed(detail=detail):
+            return LLMError(detail[:500])
+        case Refused(reason="busy", detail=detail, retry_after=retry_after):
+            return QueueFull(detail[:500], retry_after)
+        case Refused(reason="context", window=window):
+            return ContextExceeded(None, window)
+        case _:
+            return PeerRefused(reply.reason, reply.detail[:500])

@@ -1,0 +1,154 @@
+"""What this device does for others: every request of theirs gets a reply or a refusal."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from dmoa.errors import ContextExceeded, DmoaError, QueueFull
+from dmoa.network.messages import (
+    AskReport,
+    Cancel,
+    Card,
+    DeviceReport,
+    Done,
+    Failed,
+    Hello,
+    Infer,
+    Refused,
+    Reply,
+    Welcome,
+    decode_request,
+    encode,
+)
+from dmoa.tasks import Answer, Piece, Step, Task
+
+PIECE_SECONDS = 0.5
+STREAM_SECONDS = 0.02
+REMEMBERED_CANCELS = 4096
+
+
+class PeerService:
+    """Serves the requests of other devices.
+
+    Args:
+        card: who this device is.
+        report: how it is doing.
+        infer: makes an inference for a guest, see `InferenceService.run`.
+        greeted: is called with the card of a device that says hello.
+    """
+
+    def __init__(
+        self,
+        card: Callable[[], Card],
+        report: Callable[[], DeviceReport],
+        infer: Callable[[Task, str], AsyncGenerator[Step, None]],
+        greeted: Callable[[Card], None],
+    ) -> None:
+        self._card = card
+        self._report = report
+        self._infer = infer
+        self._greeted = greeted
+        self.draining = False
+        self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        # A cancel may overtake its task; what it names is refused when it comes.
+        self._cancelled: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """Tasks of guests that are here, waiting or in service."""
+        return len(self._running)
+
+    async def serve(self, payload: bytes) -> AsyncGenerator[bytes, None]:
+        """The replies to one request; see `network.interface.Serve`."""
+        request = decode_request(payload)
+        match request:
+            case Refused():
+                yield encode(request)
+            case Hello(card=card):
+                self._greeted(card)
+                yield encode(Welcome(self._card()))
+            case AskReport():
+                yield encode(self._report())
+            case Cancel(task=task):
+                self.cancel(task)
+                yield encode(Done())
+            case Infer(origin=origin, task=task):
+                replies = self._guest(origin, task)
+                async with aclosing(replies):
+                    async for reply in replies:
+                        yield encode(reply)
+
+    def cancel(self, task: str) -> None:
+        """End a guest's task, wherever it is."""
+        if task in self._running:
+            self._running[task][1].cancel()
+        else:
+            self._cancelled[task] = None
+            while len(self._cancelled) > REMEMBERED_CANCELS:
+                self._cancelled.popitem(last=False)
+
+    def forget(self, device: str) -> None:
+        """A device is gone: nobody waits for its tasks any more."""
+        for origin, running in list(self._running.values()):
+            if origin == device:
+                running.cancel()
+
+    async def close(self) -> None:
+        """End all tasks of guests."""
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guest(self, origin: str, task: Task) -> AsyncGenerator[Reply, None]:
+        if self.draining:
+            yield Refused("draining", "this device is shutting down")
+            return
+        if task.id in self._cancelled or task.id in self._running:
+            yield Refused("cancelled", "this task was cancelled or is here already")
+            return
+        replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        running = asyncio.create_task(self._run(origin, task, replies))
+        self._running[task.id] = (origin, running)
+        running.add_done_callback(lambda _: self._running.pop(task.id, None))
+        try:
+            while (reply := await replies.get()) is not None:
+                yield reply
+        finally:
+            running.cancel()
+
+    async def _run(self, origin: str, task: Task, replies: "asyncio.Queue[Reply | None]") -> None:
+        """Run a guest's task; small pieces are sent together."""
+        now = asyncio.get_running_loop().time
+        every = STREAM_SECONDS if task.stream else PIECE_SECONDS
+        text, sent = "", -every
+        try:
+            steps = self._infer(task, origin)
+            async with aclosing(steps):
+                async for step in steps:
+                    match step:
+                        case Piece(tool_calls=None):
+                            text += step.text
+                            if now() - sent < every:
+                                continue
+                            step, text, sent = Piece(text), "", now()
+                        case Answer():
+                            if text and task.stream:
+                                replies.put_nowait(Piece(text))
+                    replies.put_nowait(step)
+        except QueueFull as error:
+            replies.put_nowait(Refused("busy", str(error), retry_after=error.retry_after))
+        except ContextExceeded as error:
+            replies.put_nowait(Refused("context", str(error), window=error.window))
+        except DmoaError as error:
+            replies.put_nowait(Failed(str(error)))
+        except asyncio.CancelledError:
+            replies.put_nowait(Refused("cancelled", "this task was cancelled"))
+            raise
+        except Exception as error:
+            # A fault of ours must not leave the asker waiting; it is raised here all the same.
+            replies.put_nowait(Failed(f"internal error: {type(error).__name__}"))
+            raise
+        finally:
+            replies.put_nowait(None)

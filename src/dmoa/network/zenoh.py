@@ -1,0 +1,251 @@
+"""A network of Zenoh peers: gossip discovery from any one known peer, liveliness, queries.
+
+Keys, under `dmoa/NETWORK/`: `ask/DEVICE` answers requests; `alive/DEVICE/INCARNATION` is a
+liveliness token that exists while the device does. Zenoh calls back on threads of its own;
+everything here happens on the event loop that opened the network.
+
+Zenoh ends a query in the same way whether the other side has finished or died, so that the
+last reply of each request is an empty payload.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import zenoh
+
+from dmoa.errors import PeerGone, UsageError
+from dmoa.network.addresses import parse, reachable
+from dmoa.network.interface import MAX_MESSAGE_BYTES, Serve
+
+LEASE_SECONDS = 3.0
+# The layers of the protocol have deadlines of their own; this only frees a forgotten query.
+QUERY_SECONDS = 24 * 3600.0
+MAX_REQUESTS = 2048
+_END = b""
+
+
+class ZenohNetwork:
+    """One device's Zenoh session; see `Network`.
+
+    Args:
+        listen: endpoints to listen on.
+        connect: endpoints of known peers; they are tried again until they are there.
+        multicast: also find peers of the local network without knowing any.
+        name: name of the network; others are not seen.
+    """
+
+    def __init__(
+        self,
+        listen: list[str],
+        connect: list[str],
+        *,
+        multicast: bool = False,
+        name: str = "open",
+    ) -> None:
+        for endpoint in [*listen, *connect]:
+            parse(endpoint)
+        self._listen = listen
+        self._connect = [endpoint for endpoint in connect if endpoint not in listen]
+        self._multicast = multicast
+        self._prefix = f"dmoa/{name}"
+        self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, newest last
+        self._serving: set[asyncio.Task[None]] = set()
+        self._session: zenoh.Session | None = None
+        self._token: zenoh.LivelinessToken | None = None
+
+    async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
+        """Open the session, answer requests, and become visible."""
+        self._loop = asyncio.get_running_loop()
+        self._device, self._serve, self._changed = device, serve, changed
+        await self._join()
+
+    async def _join(self) -> None:
+        try:
+            session = await asyncio.to_thread(zenoh.open, self._config())
+        except zenoh.ZError as error:
+            raise UsageError(
+                f"cannot listen on {', '.join(self._listen)}: the address is taken or not of"
+                f" this machine; give another one by --listen ({_first_line(error)})"
+            ) from None
+        self._session = session
+        session.declare_queryable(
+            f"{self._prefix}/ask/{self._device}", self._on_query, complete=True
+        )
+        session.liveliness().declare_subscriber(
+            f"{self._prefix}/alive/*/*", self._on_liveliness, history=True
+        )
+        self._token = session.liveliness().declare_token(
+            f"{self._prefix}/alive/{self._device}/{secrets.token_hex(8)}"
+        )
+
+    async def reconnect(self, endpoints: list[str]) -> None:
+        """Close the session and open it anew, with more known peers.
+
+        Requests that are open end as if the network had failed.
+        """
+        self._connect += [e for e in endpoints if e not in self._connect]
+        await self._leave()
+        self._changed()
+        await self._join()
+
+    def configured(self) -> list[str]:
+        """The endpoints of known peers."""
+        return list(self._connect)
+
+    def linked(self) -> set[str]:
+        """The endpoints that this device has dialled with success."""
+        if self._session is None:
+            return set()
+        return {str(link.dst).partition("?")[0] for link in self._session.info.links()}
+
+    def _config(self) -> zenoh.Config:
+        config = zenoh.Config()
+        settings: dict[str, Any] = {
+            "mode": "peer",
+            "listen/endpoints": self._listen,
+            "connect/endpoints": self._connect,
+            "scouting/multicast/enabled": self._multicast,
+            "transport/link/tx/lease": int(LEASE_SECONDS * 1000),
+            "transport/link/rx/max_message_size": 2 * MAX_MESSAGE_BYTES,
+            "transport/shared_memory/enabled": False,
+        }
+        for key, value in settings.items():
+            config.insert_json5(key, json.dumps(value))
+        return config
+
+    # --- who is there ---------------------------------------------------------------------
+
+    def alive(self) -> Mapping[str, str]:
+        """Devices with a liveliness token."""
+        return {device: tokens[-1] for device, tokens in self._tokens.items()}
+
+    def addresses(self) -> list[str]:
+        """The endpoints that this device listens on, as others can dial them."""
+        return [reachable(endpoint) for endpoint in self._listen]
+
+    def _on_liveliness(self, sample: zenoh.Sample) -> None:
+        device, incarnation = str(sample.key_expr).split("/")[-2:]
+        here = sample.kind == zenoh.SampleKind.PUT
+        self._on_loop(lambda: self._seen(device, incarnation, here))
+
+    def _seen(self, device: str, incarnation: str, here: bool) -> None:
+        if device == self._device:
+            return
+        # A device that restarts quickly has two tokens for a while; the newest one counts.
+        tokens = self._tokens.setdefault(device, [])
+        if here and incarnation not in tokens:
+            tokens.append(incarnation)
+        elif not here and incarnation in tokens:
+            tokens.remove(incarnation)
+        if not tokens:
+            del self._tokens[device]
+        self._changed()
+
+    # --- asking ---------------------------------------------------------------------------
+
+    async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+        """Query the device's key; see `Network.ask`."""
+        if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
+            raise PeerGone(f"device {device} cannot be asked")
+        replies: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        def receive(reply: zenoh.Reply) -> None:
+            if reply.ok is not None:
+                data = reply.ok.payload.to_bytes()
+                self._on_loop(lambda: replies.put_nowait(data))
+
+        cancellation = zenoh.CancellationToken()
+        self._session.get(
+            f"{self._prefix}/ask/{device}",
+            zenoh.handlers.Callback(
+                receive, lambda: self._on_loop(lambda: replies.put_nowait(None))
+            ),
+            payload=payload,
+            timeout=QUERY_SECONDS,
+            consolidation=zenoh.ConsolidationMode.NONE,
+            congestion_control=zenoh.CongestionControl.BLOCK,
+            express=True,
+            cancellation_token=cancellation,
+        )
+        ended = False
+        try:
+            while (reply := await replies.get()) is not None:
+                if reply == _END:
+                    ended = True
+                    return
+                yield reply
+            raise PeerGone(f"device {device} disappeared or was not there")
+        finally:
+            if not ended:
+                # Blocks until a callback that runs now is through, so not on this loop,
+                # for which that callback may wait.
+                self._loop.run_in_executor(None, cancellation.cancel)
+
+    # --- answering ------------------------------------------------------------------------
+
+    def _on_query(self, query: zenoh.Query) -> None:
+        payload = b"" if query.payload is None else query.payload.to_bytes()
+        self._on_loop(lambda: self._answer_later(query, payload))
+
+    def _answer_later(self, query: zenoh.Query, payload: bytes) -> None:
+        if len(self._serving) >= MAX_REQUESTS:
+            query.drop()
+            return
+        task = asyncio.create_task(self._answer(query, payload))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _answer(self, query: zenoh.Query, payload: bytes) -> None:
+        try:
+            replies = self._serve(payload)
+            async with aclosing(replies):
+                async for reply in replies:
+                    self._reply(query, reply)
+            self._reply(query, _END)
+        except zenoh.ZError:
+            pass  # the asker or the session is gone: nobody listens any more
+        finally:
+            query.drop()
+
+    def _reply(self, query: zenoh.Query, payload: bytes) -> None:
+        query.reply(
+            f"{self._prefix}/ask/{self._device}",
+            payload,
+            congestion_control=zenoh.CongestionControl.BLOCK,
+            express=True,
+        )
+
+    # --- ending ---------------------------------------------------------------------------
+
+    async def retire(self) -> None:
+        """Take the liveliness token back."""
+        if self._token is not None:
+            self._token.undeclare()
+            self._token = None
+
+    async def close(self) -> None:
+        """End open requests and close the session."""
+        await self._leave()
+
+    async def _leave(self) -> None:
+        await self.retire()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        session, self._session = self._session, None
+        if session is not None:
+            await asyncio.to_thread(session.close)
+        self._tokens.clear()
+
+    def _on_loop(self, action: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and who could be told
+            self._loop.call_soon_threadsafe(action)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

@@ -1,0 +1,387 @@
+"""Algorithm 1 of arXiv 2412.21200 for one prompt, on devices that fail.
+
+It knows the devices by name, how to ask one of them for an inference (its own is asked like
+any other), a clock and a random generator; nothing of HTTP, Zenoh or llama.cpp.
+`PROTOCOL.md` beside this file states the invariants.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dmoa.chat import Constraints, Message, Sampling
+from dmoa.errors import (
+    ContextExceeded,
+    DmoaError,
+    NobodyAnswered,
+    PeerGone,
+    PeerRefused,
+    PeerSilent,
+    QueueFull,
+)
+from dmoa.events import (
+    Accepted,
+    Aggregating,
+    Draft,
+    Event,
+    Finished,
+    LayerFinished,
+    LayerStarted,
+    Restarted,
+    Text,
+)
+from dmoa.prompts import INSTRUCTION, strip_reasoning
+from dmoa.records import InferenceRecord, LayerRecord, Outcome, PromptRecord
+from dmoa.tasks import Answer, Piece, Step, Task
+
+MAX_LAYERS = 8
+MAX_PROPOSERS = 64
+PREVIEW_CHARACTERS = 120
+
+
+class Committee(Protocol):
+    """The devices that a prompt may be given to."""
+
+    own: str
+    """Id of the owner's device."""
+
+    def peers(self) -> Sequence[str]:
+        """Ids of the other devices that are there now."""
+
+    def describe(self, device: str) -> tuple[str, str]:
+        """Name and model of a device."""
+
+    def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+        """Ask a device for an inference; closing the generator cancels it there.
+
+        Raises:
+            DmoaError: the device did not answer; another one may.
+        """
+
+
+@dataclass(frozen=True)
+class LayerPolicy:
+    """How long a layer waits for its responses.
+
+    A layer ends when all its responses are in, as in the paper. Beyond the paper it also
+    ends `grace` seconds after a `quorum` of them is in, and at its `deadline` in any case.
+    Drafts that came too late cost quality, so the defaults are generous: a slow device is
+    waited for, a dead one is not.
+
+    Attributes:
+        deadline: seconds from the start of a layer.
+        quorum: share of the k+1 responses, rounded up to at least one.
+        grace: seconds after the quorum.
+    """
+
+    deadline: float = 600.0
+    quorum: float = 0.75
+    grace: float = 120.0
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a user asks.
+
+    Attributes:
+        layers: M, number of layers of proposers; 0 asks the own LLM only.
+        proposers: k, number of other devices in each layer.
+    """
+
+    messages: list[Message]
+    layers: int
+    proposers: int
+    sampling: Sampling = Sampling()
+    constraints: Constraints | None = None
+    instruction: str = INSTRUCTION
+    policy: LayerPolicy = field(default_factory=LayerPolicy)
+    id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
+
+
+async def answer(
+    prompt: Prompt,
+    committee: Committee,
+    random_generator: random.Random,
+    tell: Callable[[Event], None],
+) -> Finished:
+    """Run a prompt through its layers and the aggregation.
+
+    Args:
+        prompt: the prompt.
+        committee: the devices.
+        random_generator: draws the proposers.
+        tell: is called with each event as it happens, the returned one last.
+
+    Raises:
+        ContextExceeded: the prompt is longer than every window.
+        QueueFull: every device refused for want of room.
+        NobodyAnswered: no device could answer.
+    """
+    return await _Run(prompt, committee, random_generator, tell).answer()
+
+
+class _Run:
+    """The state of one prompt on its way."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        committee: Committee,
+        random_generator: random.Random,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.prompt = prompt
+        self.committee = committee
+        self.random = random_generator
+        self.tell = tell
+        self.now = asyncio.get_running_loop().time
+        self.started = self.now()
+        self.asked = 0
+        k = min(prompt.proposers, len(committee.peers())) if prompt.layers else 0
+        self.record = PromptRecord(
+            id=prompt.id, M=prompt.layers, k=k, k_requested=prompt.proposers if prompt.layers else 0
+        )
+
+    async def answer(self) -> Finished:
+        self.tell(Accepted(self.record))
+        try:
+            drafts: list[str] = []
+            for layer in range(1, self.prompt.layers + 1):
+                drafts = await self._layer(layer, drafts)
+            finished = await self._aggregate(drafts)
+        except DmoaError as error:
+            self.record.error = str(error)
+            raise
+        finally:
+            self.record.total()
+            self.record.seconds = self.now() - self.started
+        self.tell(finished)
+        return finished
+
+    # --- layers ---------------------------------------------------------------------------
+
+    async def _layer(self, layer: int, before: list[str]) -> list[str]:
+        """One layer of proposers; returns its drafts in the order in which they were asked."""
+        policy, started = self.prompt.policy, self.now()
+        peers = list(self.committee.peers())
+        wanted = min(self.prompt.proposers, len(peers))
+        if wanted < self.prompt.proposers:
+            self._note(
+                f"layer {layer}: {wanted} of {self.prompt.proposers} other devices were there"
+            )
+        # A random order: the first k are the proposers, the rest stand by to replace them.
+        spare = self.random.sample(peers, len(peers))
+        proposers = [self.committee.own, *spare[:wanted]]
+        del spare[:wanted]
+        record = LayerRecord(layer, [])
+        self.record.layers.append(record)
+        self.record.k = max(self.record.k, wanted)
+        drafts: dict[int, str] = {}
+        running: dict[asyncio.Task[str], InferenceRecord] = {}
+
+        def ask(device: str, replaces: str | None = None) -> None:
+            inference = self._inference(device, replaces)
+            record.proposers.append(inference)
+            task = self._task(layer, before)
+            running[asyncio.create_task(self._propose(layer, inference, task))] = inference
+
+        for device in proposers:
+            ask(device)
+        self.tell(LayerStarted(layer, self.prompt.layers, list(record.proposers)))
+        quorum = max(1, -int(-policy.quorum * len(proposers) // 1))
+        ends = started + policy.deadline
+        in_grace = False
+        try:
+            while running:
+                done, _ = await asyncio.wait(
+                    running, timeout=ends - self.now(), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                for task in [t for t in running if t in done]:
+                    inference = running.pop(task)
+                    if task.exception() is None:
+                        drafts[record.proposers.index(inference)] = task.result()
+                        continue
+                    self._failed(task, inference)
+                    spare = [d for d in spare if d in self.committee.peers()]
+                    if spare:
+                        ask(spare.pop(0), replaces=inference.device)
+                if len(drafts) >= quorum and not in_grace:
+                    in_grace = True
+                    ends = min(ends, self.now() + policy.grace)
+        finally:
+            await self._stop(running)
+        record.seconds = self.now() - started
+        if not drafts:
+            self._note(f"layer {layer}: no draft came in; the answer goes on without")
+        self.tell(LayerFinished(record, len(drafts)))
+        # Nobody's draft is better than the last layer's.
+        return [drafts[i] for i in sorted(drafts)] or before
+
+    async def _propose(self, layer: int, inference: InferenceRecord, task: Task) -> str:
+        """One draft, without the parts in which a model thinks aloud."""
+        text = ""
+        answer: Answer | None = None
+        async with aclosing(self.committee.infer(inference.device, task)) as steps:
+            async for step in steps:
+                match step:
+                    case Piece():
+                        if len(text) < PREVIEW_CHARACTERS:
+                            text += step.text
+                            inference.preview = _preview(text)
+                            self.tell(Draft(layer, inference))
+                    case Answer():
+                        answer = step
+        draft = self._answered(inference, answer)
+        self.tell(Draft(layer, inference))
+        return draft
+
+    async def _stop(self, running: dict[asyncio.Task[str], InferenceRecord]) -> None:
+        """End what nobody needs any more, here and on the peers."""
+        for task, inference in running.items():
+            inference.outcome = "late"
+            self._ended(inference)
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    # --- aggregation ----------------------------------------------------------------------
+
+    async def _aggregate(self, drafts: list[str]) -> Finished:
+        """The owner's LLM writes the answer; when it fails, another device does."""
+        layer = self.prompt.layers + 1
+        cause: str | None = None
+        failures: list[DmoaError] = []
+        tried: set[str] = set()
+        while True:
+            device = self._next_aggregator(tried)
+            if device is None:
+                break
+            tried.add(device)
+            replaces = self.record.aggregator[-1].device if self.record.aggregator else None
+            inference = self._inference(device, replaces)
+            self.record.aggregator.append(inference)
+            self.tell(Aggregating(inference, cause))
+            task = self._task(layer, drafts, final=True)
+            begun = False
+            answer: Answer | None = None
+            try:
+                async with aclosing(self.committee.infer(device, task)) as steps:
+                    async for step in steps:
+                        match step:
+                            case Piece():
+                                begun = True
+                                self.tell(Text(step.text, step.tool_calls))
+                            case Answer():
+                                answer = step
+                self._answered(inference, answer)
+                assert answer is not None
+            except DmoaError as error:
+                self._mark_failed(inference, error)
+                failures.append(error)
+                cause = f"{inference.name}: {error}"
+                self._note(f"the aggregator {cause}")
+                if begun:
+                    self.tell(Restarted(cause))
+                continue
+            self.record.total()
+            return Finished(answer.text, answer.finish_reason, self.record, answer.tool_calls)
+        if drafts:
+            self._note("no device could aggregate; the answer is the first draft")
+            self.tell(Text(drafts[0]))
+            return Finished(drafts[0], "stop", self.record)
+        raise self._verdict(failures)
+
+    def _next_aggregator(self, tried: set[str]) -> str | None:
+        if self.committee.own not in tried:
+            return self.committee.own
+        others = [device for device in self.committee.peers() if device not in tried]
+        return self.random.choice(others) if others else None
+
+    def _verdict(self, failures: list[DmoaError]) -> DmoaError:
+        for kind in (ContextExceeded, QueueFull):
+            if all(isinstance(failure, kind) for failure in failures):
+                return failures[-1]
+        causes = "; ".join(dict.fromkeys(str(failure) for failure in failures))
+        return NobodyAnswered(f"no device could answer: {causes}")
+
+    # --- bookkeeping ----------------------------------------------------------------------
+
+    def _task(self, layer: int, drafts: list[str], *, final: bool = False) -> Task:
+        self.asked += 1
+        return Task(
+            id=secrets.token_hex(16),
+            prompt=self.prompt.id,
+            layer=layer,
+            messages=self.prompt.messages,
+            drafts=drafts,
+            instruction=self.prompt.instruction if drafts else "",
+            sampling=self.prompt.sampling.for_inference(self.asked - 1),
+            constraints=self.prompt.constraints if final else None,
+            stream=final,
+        )
+
+    def _inference(self, device: str, replaces: str | None) -> InferenceRecord:
+        name, model = self.committee.describe(device)
+        asked = self.now() - self.started
+        return InferenceRecord(device, name, model, asked_at=asked, replaces=replaces)
+
+    def _answered(self, inference: InferenceRecord, answer: Answer | None) -> str:
+        if answer is None:
+            raise PeerGone(f"{inference.name} ended without an answer")
+        text = strip_reasoning(answer.text)
+        if not text and not answer.tool_calls:
+            raise PeerRefused("empty", "its answer was empty")
+        inference.outcome = "answered"
+        self._ended(inference)
+        inference.queue_seconds = answer.queue_seconds
+        inference.service_seconds = answer.service_seconds
+        inference.usage = answer.usage
+        inference.characters_cut = answer.characters_cut
+        inference.preview = _preview(text)
+        if answer.characters_cut:
+            self._note(
+                f"{inference.name}: {answer.characters_cut} characters of the drafts did not"
+                " fit its context window"
+            )
+        return text
+
+    def _failed(self, task: "asyncio.Task[str]", inference: InferenceRecord) -> None:
+        error = task.exception()
+        if not isinstance(error, DmoaError):
+            assert error is not None
+            raise error
+        self._mark_failed(inference, error)
+
+    def _mark_failed(self, inference: InferenceRecord, error: DmoaError) -> None:
+        inference.outcome = _outcome(error)
+        inference.detail = str(error)
+        self._ended(inference)
+
+    def _ended(self, inference: InferenceRecord) -> None:
+        inference.seconds = self.now() - self.started - inference.asked_at
+
+    def _note(self, note: str) -> None:
+        if note not in self.record.notes:
+            self.record.notes.append(note)
+
+
+def _outcome(error: DmoaError) -> Outcome:
+    match error:
+        case PeerGone():
+            return "gone"
+        case PeerSilent():
+            return "silent"
+        case PeerRefused() | QueueFull() | ContextExceeded():
+            return "refused"
+        case _:
+            return "failed"
+
+
+def _preview(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1] + "…"

@@ -1,0 +1,18 @@
+"""Nothing of the user's reaches a test: no settings, no keys; models come from the cache."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.startswith("DMOA_") and n != "DMOA_CACHE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DMOA_CONFIG", os.devnull)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of asynchronous tests."""
+    return "asyncio"

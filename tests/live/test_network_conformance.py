@@ -1,0 +1,170 @@
+"""What every network promises, checked over Zenoh and over its in-memory twin."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+
+from dmoa.errors import PeerGone, UsageError
+from dmoa.local import free_ports
+from dmoa.network.interface import Network, Serve
+from dmoa.network.memory import MemoryHub
+from dmoa.network.zenoh import ZenohNetwork
+
+DEADLINE = 20.0
+
+
+class Air:
+    """Makes networks of one kind that can reach each other."""
+
+    def __init__(self, kind: str) -> None:
+        self._hub = MemoryHub()
+        self._kind = kind
+        self._ports = free_ports(8)
+        self._made = 0
+
+    def network(self) -> Network:
+        if self._kind == "memory":
+            return self._hub.network()
+        port = self._ports[self._made]
+        # A chain: each knows only the one before it; gossip must do the rest.
+        known = [f"tcp/127.0.0.1:{self._ports[self._made - 1]}"] if self._made else []
+        self._made += 1
+        return ZenohNetwork([f"tcp/127.0.0.1:{port}"], known)
+
+
+@pytest.fixture(params=["memory", "zenoh"])
+def air(request: pytest.FixtureRequest) -> Air:
+    return Air(request.param)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread brings about; a deadline, and no fixed sleeps."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def echo(payload: bytes) -> AsyncGenerator[bytes, None]:
+    yield payload
+    yield payload + b"!"
+
+
+async def join(
+    stack: AsyncExitStack, network: Network, device: str, serve: Serve = echo
+) -> Network:
+    await network.open(device, serve, lambda: None)
+    stack.push_async_callback(network.close)
+    return network
+
+
+async def replies(network: Network, device: str, payload: bytes) -> list[bytes]:
+    asked = network.ask(device, payload)
+    async with aclosing(asked), asyncio.timeout(DEADLINE):
+        return [reply async for reply in asked]
+
+
+async def test_devices_find_each_other_and_replies_come_in_order(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        networks = [await join(stack, air.network(), f"d{i}") for i in range(4)]
+        await until(lambda: all(len(n.alive()) == 3 for n in networks))
+        assert set(networks[0].alive()) == {"d1", "d2", "d3"}
+        for device in ("d1", "d2", "d3"):
+            assert await replies(networks[0], device, b"\x00hello") == [
+                b"\x00hello",
+                b"\x00hello!",
+            ]
+
+
+async def test_a_device_that_leaves_disappears_and_comes_back_as_a_new_incarnation(
+    air: Air,
+) -> None:
+    async with AsyncExitStack() as stack:
+        stays = await join(stack, air.network(), "stays")
+        leaves = air.network()
+        await leaves.open("leaves", echo, lambda: None)
+        await until(lambda: "leaves" in stays.alive())
+        before = stays.alive()["leaves"]
+        await leaves.close()
+        await until(lambda: not stays.alive())
+        await join(stack, air.network(), "leaves")
+        await until(lambda: "leaves" in stays.alive())
+        assert stays.alive()["leaves"] != before
+
+
+async def test_asking_nobody_fails_at_once(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        network = await join(stack, air.network(), "alone")
+        with pytest.raises(PeerGone):
+            await replies(network, "nobody", b"?")
+
+
+async def test_an_asker_is_told_when_the_other_side_disappears(air: Air) -> None:
+    async def never_ends(payload: bytes) -> AsyncGenerator[bytes, None]:
+        yield b"first"
+        await asyncio.sleep(1000)
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        other = air.network()
+        await other.open("other", never_ends, lambda: None)
+        await until(lambda: "other" in asker.alive())
+        asked = asker.ask("other", b"?")
+        async with aclosing(asked), asyncio.timeout(DEADLINE):
+            assert await anext(asked) == b"first"
+            await other.close()
+            with pytest.raises(PeerGone):
+                await anext(asked)
+
+
+async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
+    hurry = asyncio.Event()
+
+    async def slow(payload: bytes) -> AsyncGenerator[bytes, None]:
+        yield b"begun"
+        await hurry.wait()
+        yield b"done"
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        other = await join(stack, air.network(), "other", slow)
+        await until(lambda: "other" in asker.alive())
+        asked = asker.ask("other", b"?")
+        async with aclosing(asked), asyncio.timeout(DEADLINE):
+            assert await anext(asked) == b"begun"
+            await other.retire()
+            await until(lambda: not asker.alive())
+            hurry.set()
+            assert await anext(asked) == b"done"
+            with pytest.raises(StopAsyncIteration):
+                await anext(asked)
+
+
+async def test_many_requests_run_at_once_and_none_is_mixed_up(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        networks = [await join(stack, air.network(), f"d{i}") for i in range(3)]
+        await until(lambda: all(len(n.alive()) == 2 for n in networks))
+        asked = [(i % 2 + 1, b"%d" % i) for i in range(200)]
+        got = await asyncio.gather(*(replies(networks[0], f"d{d}", p) for d, p in asked))
+        assert got == [[p, p + b"!"] for _, p in asked]
+
+
+async def test_large_payloads_arrive_whole(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        a = await join(stack, air.network(), "a")
+        await join(stack, air.network(), "b")
+        await until(lambda: "b" in a.alive())
+        payload = bytes(range(256)) * 8192
+        assert await replies(a, "b", payload) == [payload, payload + b"!"]
+        with pytest.raises(PeerGone):
+            await replies(a, "b", b"x" * (17 * 2**20))
+
+
+async def test_a_taken_address_is_a_clear_error() -> None:
+    async with AsyncExitStack() as stack:
+        air = Air("zenoh")
+        await join(stack, air.network(), "first")
+        address = f"tcp/127.0.0.1:{air._ports[0]}"
+        with pytest.raises(UsageError, match=f"cannot listen on {address}.*--listen"):
+            await ZenohNetwork([address], []).open("second", echo, lambda: None)
