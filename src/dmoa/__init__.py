@@ -10,7 +10,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 # verb -> module that defines it
-_VERBS: dict[str, str] = {}
+_VERBS: dict[str, str] = {
+    "plan": "dmoa.theory.planner",
+    "replay": "dmoa.simulation.replay",
+    "simulate": "dmoa.simulation.study",
+}
 
 __all__ = ["__version__"]
 

@@ -5,14 +5,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from dmoa.cli.main import app
 from dmoa.cli.numbers import parse_numbers, parse_whole_numbers
 from dmoa.errors import UsageError
 
 Option = typer.Option
 
 
-@app.command()
 def simulate(
     scenario: Annotated[
         Path | None, typer.Argument(help="A scenario file (TOML); flags change single values.")
@@ -113,16 +111,123 @@ def simulate(
             "warmup": warmup,
         },
     }
-    from dmoa.cli import simulating
+    from dmoa.report.simulation import FILE_KINDS, PICTURE_KINDS, check_kind
+    from dmoa.simulation.extra import needed
 
-    simulating.run(
-        scenario,
-        given,
-        vary=vary or [],
-        output=output,
-        picture=picture,
-        results=results,
-        cluster=cluster,
-        threads=threads,
-        as_json=as_json,
-    )
+    needed()
+    check_kind(output, FILE_KINDS, "--output")
+    check_kind(picture, PICTURE_KINDS, "--picture")
+    tables, text = _tables(scenario, given)
+    tables.setdefault("sweep", {}).update(_parse_vary(vary or []))
+    if tables["sweep"]:
+        _sweep(tables, text, output, picture, results, cluster, threads, as_json)
+        return
+    if cluster or results:
+        raise UsageError("--cluster and --results are for sweeps; add --vary or a [sweep] table")
+    _single(tables, text, output, picture, threads, as_json)
+
+
+def _tables(path: Path | None, given: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    """The scenario's tables, flags over file, and the file's text."""
+    from dmoa.simulation.scenario import read_tables
+
+    tables, text = read_tables(path) if path else ({}, "")
+    for name, values in given.items():
+        chosen = {key: value for key, value in values.items() if value is not None}
+        if not chosen:
+            continue
+        old = tables.get(name, {})
+        if name == "service" and chosen.get("law", old.get("law")) != old.get("law"):
+            old = {}  # another law has other parameters
+        tables[name] = {**old, **chosen}
+    if path is None:
+        for table, keys in (("network", ("alpha", "rate")), ("protocol", ("layers", "proposers"))):
+            for key in keys:
+                if key not in tables.get(table, {}):
+                    raise UsageError(f"--{key} is missing; give it, or a scenario file")
+    return tables, text
+
+
+def _parse_vary(flags: list[str]) -> dict[str, list[Any]]:
+    """`network.rate=0.05,0.1` as a sweep of a scenario."""
+    import tomllib
+
+    sweep: dict[str, list[Any]] = {}
+    for flag in flags:
+        key, equals, values = flag.partition("=")
+        if not equals or key.count(".") != 1:
+            raise UsageError(f"--vary is {flag!r}; use TABLE.KEY=V1,V2, e.g. network.rate=0.05,0.1")
+        try:
+            sweep[key] = tomllib.loads(f"values = [{values}]")["values"]
+        except tomllib.TOMLDecodeError:
+            sweep[key] = values.split(",")  # words
+    return sweep
+
+
+def _single(
+    tables: dict[str, Any],
+    text: str,
+    output: Path | None,
+    picture: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    from dmoa.cli.output import print_json, say, stdout
+    from dmoa.cli.progress import bar
+    from dmoa.report.simulation import histogram, outcome_table, write_rows
+    from dmoa.simulation.scenario import scenario_of
+    from dmoa.simulation.study import put_together, run_replications
+
+    scenario = scenario_of(tables, text)
+    with bar("simulating") as tell:
+        replications = run_replications(scenario, threads=threads, progress=tell)
+    outcome = put_together(scenario, replications).to_dict()
+    if not outcome["stable"]:
+        say(
+            f"not stable: load is {outcome['load']:.4g}, so there is no steady state; the"
+            f" longest queue grows by {outcome['growth_per_second']:.4g} tasks/s"
+        )
+    elif not outcome["warmup"]["settled"]:
+        say("warning: the run is too short to leave the warm-up behind; use more --prompts")
+    if output:
+        write_rows(output, [outcome])
+    if picture:
+        if outcome["latency"]["mean"] is None:
+            raise UsageError("there are no latencies to draw; lower the rate, or leave --picture")
+        import numpy as np
+
+        latencies = np.concatenate([r.latencies for r in replications])
+        histogram(picture, latencies[np.isfinite(latencies)], outcome["latency"]["mean"])
+    if as_json:
+        print_json(outcome)
+    else:
+        stdout().print(outcome_table(outcome))
+
+
+def _sweep(
+    tables: dict[str, Any],
+    text: str,
+    output: Path | None,
+    picture: Path | None,
+    results: Path | None,
+    cluster: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.progress import bar
+    from dmoa.report.simulation import sweep_picture, sweep_table, write_rows
+    from dmoa.simulation.scenario import scenario_of
+    from dmoa.simulation.sweep import sweep
+
+    scenario = scenario_of(tables, text)
+    with bar("sweeping") as tell:
+        rows = sweep(scenario, results=results, cluster=cluster, threads=threads, progress=tell)
+    if output:
+        write_rows(output, rows)
+    if picture:
+        sweep_picture(picture, rows)
+    if as_json:
+        print_json({"points": rows})
+    else:
+        stdout().print(sweep_table(rows))

@@ -243,6 +243,7 @@ def replicate(
     seed: np.random.SeedSequence,
     *,
     warmup: int,
+    load: float,
     stable: bool,
     recorded: Recorded | None = None,
     progress: Progress | None = None,
@@ -254,6 +255,7 @@ def replicate(
         network: the same in the terms of the theory.
         seed: of this replication.
         warmup: prompts before the measured ones.
+        load: under the scenario's policy.
         stable: whether to wait for all answers; otherwise growth is measured.
         recorded: arrivals instead of drawn ones.
         progress: is told the share that is done.
@@ -264,7 +266,7 @@ def replicate(
     wanted = prompts + (warmup if poisson else 0)
     model = build_model(scenario, network)
     # Prompts that follow keep the network loaded until the last measured one is answered.
-    following = _tail(network) if poisson and stable else 1
+    following = _tail(network, load) if poisson and stable else 1
     if recorded:
         arrivals = recorded.to_arrivals()
         following = 0
@@ -325,10 +327,7 @@ def _measure_growth(
     return (after - before) / float(times[wanted - 1] - times[half - 1])
 
 
-def _tail(network: Network) -> int:
+def _tail(network: Network, load: float) -> int:
     """Prompts to let arrive after the measured ones: many times a latency's worth."""
-    from dmoa.theory.stability import network_load
-
-    load = min(network_load(network), 0.999)
-    latency = max(network.alphas) * (network.layers + 1) * 4 / (1 - load)
-    return int(sum(network.rates) * latency * 10) + 100
+    seconds = max(network.alphas) * (network.layers + 1) * 40 / (1 - min(load, 0.999))
+    return int(sum(network.rates) * seconds) + 100

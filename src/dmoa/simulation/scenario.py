@@ -199,6 +199,15 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         BadScenario: the file cannot be read or makes no sense; line and key are named.
     """
+    return scenario_of(*read_tables(path))
+
+
+def read_tables(path: Path) -> tuple[dict[str, Any], str]:
+    """The tables of a scenario file, not yet checked, and its text.
+
+    Raises:
+        BadScenario: the file cannot be read or is not TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -211,27 +220,29 @@ def load_scenario(path: Path) -> Scenario:
     if isinstance(arrivals, dict) and isinstance(arrivals.get("file"), str):
         # Files beside the scenario are found from anywhere.
         arrivals["file"] = str(path.parent / arrivals["file"])
-    try:
-        scenario = Scenario.model_validate(tables)
-        scenario.to_network()
-    except ValidationError as error:
-        raise BadScenario(f"{path}: {explain(error, text)}") from error
-    except UsageError as error:
-        word = str(error).split(" ", 1)[0]
-        raise BadScenario(f"{path}: {_line_of(text, (word,))}{error}") from error
-    return scenario
+    return tables, text
 
 
-def scenario_of(tables: dict[str, Any]) -> Scenario:
+def scenario_of(tables: dict[str, Any], text: str = "") -> Scenario:
     """A scenario from nested dictionaries.
 
+    Args:
+        tables: of the scenario.
+        text: the file that they come from, to name lines of.
+
     Raises:
-        BadScenario: a value makes no sense; its key is named.
+        BadScenario: a value makes no sense; its key is named, and its line if there is one.
     """
     try:
-        return Scenario.model_validate(tables)
+        scenario = Scenario.model_validate(tables)
     except ValidationError as error:
-        raise BadScenario(explain(error)) from error
+        raise BadScenario(explain(error, text)) from error
+    try:
+        scenario.to_network()
+    except UsageError as error:
+        word = str(error).split(" ", 1)[0]
+        raise BadScenario(f"{_line_of(text, (word,))}{error}") from error
+    return scenario
 
 
 def explain(error: ValidationError, text: str = "") -> str:

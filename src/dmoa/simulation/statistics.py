@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmoa.theory.network import Network
-from dmoa.theory.stability import network_load
+
+LONGEST_WARMUP = 20_000_000  # prompts; beyond it a simulation would take memory for gigabytes
+_RELAXATIONS = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,28 @@ def student_quantile(share: float, degrees: int) -> float:
     return float(stdtrit(degrees, share))
 
 
-def relaxation_time(network: Network, c2: float) -> float:
+def relaxation_time(network: Network, load: float, c2: float) -> float:
     """Seconds in which a queue that starts empty forgets that, about.
 
     The relaxation time of a queue with Poisson arrivals in heavy traffic,
-    (1 + c2) alpha / (1 - sqrt rho)^2, for the busiest device.
+    (1 + c2) alpha / (1 - sqrt load)^2, for the slowest device.
     """
-    rho = min(network_load(network), 0.9999)
+    rho = min(load, 0.9999)
     return (1 + c2) * max(network.alphas) / (1 - math.sqrt(rho)) ** 2
 
 
-def warmup_prompts(network: Network, c2: float, *, relaxations: float = 5.0) -> int:
-    """Prompts that arrive while the network forgets that it started empty."""
-    seconds = relaxations * relaxation_time(network, c2)
+def warmup_prompts(network: Network, load: float, c2: float) -> tuple[int, bool]:
+    """Prompts that arrive in five relaxation times, and whether so many can be afforded.
+
+    Args:
+        network: whose rates and service times count.
+        load: below 1, under the policy that is simulated.
+        c2: squared coefficient of variation of the service times.
+    """
+    seconds = _RELAXATIONS * relaxation_time(network, load, c2)
     seconds += 10 * (network.layers + 1) * max(network.alphas)
-    return int(sum(network.rates) * seconds) + 1
+    prompts = int(sum(network.rates) * seconds) + 1
+    return min(prompts, LONGEST_WARMUP), prompts <= LONGEST_WARMUP
 
 
 def mser5(series: NDArray[np.float64]) -> int:

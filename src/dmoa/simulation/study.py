@@ -12,12 +12,13 @@ import numpy as np
 from dmoa.simulation.arrivals import Recorded, load_arrivals
 from dmoa.simulation.engine import Progress, Replication, compile_kernel, replicate
 from dmoa.simulation.scenario import Scenario, load_scenario, scenario_of
-from dmoa.simulation.statistics import estimate, mser5, warmup_prompts
+from dmoa.simulation.statistics import LONGEST_WARMUP, estimate, mser5, warmup_prompts
 from dmoa.theory.network import Network
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import network_load
 
 _MOST_BINS = 5000
+_BOUNDED_LOAD = 0.9
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Outcome:
 
     stable: bool
     load: float
-    latency: dict[str, float | None]
-    queue: dict[str, float | None]
+    # Dictionaries, since any of their numbers may be missing; see above for the names.
+    latency: dict[str, Any]
+    queue: dict[str, Any]
     utilisation: float | None
     growth_per_second: float
     tasks: int
@@ -52,7 +54,7 @@ class Outcome:
     seed: int
     prompts: int
     replications: int
-    outcomes: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
@@ -98,12 +100,15 @@ def run_replications(
         recorded = load_arrivals(
             scenario.arrivals.file, network.size, network.layers, network.proposers
         )
+    load = policy_load(scenario, network)
     stable = is_stable(scenario, network)
     warmup = scenario.run.warmup
     if warmup is None:
-        warmup = warmup_prompts(network, squared_cv(scenario)) if stable else 0
-        if scenario.is_bounded:
-            warmup = min(warmup, scenario.run.prompts)
+        warmup = 0
+        if stable:
+            # Bounds hold the load of what is admitted below 1.
+            calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
+            warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
     run = replicate
     if scenario.is_plain:
         compile_kernel()
@@ -122,7 +127,7 @@ def run_replications(
 
         return run(
             scenario, network, seeds[index],
-            warmup=warmup, stable=stable, recorded=recorded, progress=tell,
+            warmup=warmup, load=load, stable=stable, recorded=recorded, progress=tell,
         )  # fmt: skip
 
     workers = min(threads or os.cpu_count() or 1, len(seeds))
@@ -141,7 +146,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
     """Means and intervals over replications."""
     network = scenario.to_network()
     stable = is_stable(scenario, network)
-    latency: dict[str, float | None] = dict.fromkeys(("mean", "half_width", "p50", "p95", "p99"))
+    latency: dict[str, Any] = dict.fromkeys(("mean", "half_width", "p50", "p95", "p99"))
     if stable:
         answered = [r.latencies[np.isfinite(r.latencies)] for r in replications]
         means = estimate([float(a.mean()) if len(a) else math.nan for a in answered])
@@ -181,10 +186,11 @@ def _warmup_report(replications: list[Replication]) -> dict[str, int | bool]:
     series = rows[:, np.isfinite(rows).all(axis=0)].mean(axis=0)
     width = max(1, len(replications[0].latencies) // _MOST_BINS)
     more = mser5(series) * width
+    warmup = len(replications[0].warmup)
     return {
-        "prompts": len(replications[0].warmup),
+        "prompts": warmup,
         "mser5_more": more,
-        "settled": more <= len(replications[0].latencies) // 2,
+        "settled": more <= len(replications[0].latencies) // 2 and warmup < LONGEST_WARMUP,
     }
 
 
