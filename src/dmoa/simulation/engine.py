@@ -265,16 +265,11 @@ def replicate(
     prompts = len(recorded.times) if recorded else scenario.run.prompts
     wanted = prompts + (warmup if poisson else 0)
     model = build_model(scenario, network)
-    # Prompts that follow keep the network loaded until the last measured one is answered.
-    following = _tail(network, load) if poisson and stable else 1
     if recorded:
         arrivals = recorded.to_arrivals()
-        following = 0
     else:
-        following = following if poisson else 0
-        arrivals = draw_arrivals(
-            np.random.default_rng(arrivals_seed), network.rates, wanted + following
-        )
+        drawn = arrivals_to_draw(scenario, network, load, wanted, stable=stable)
+        arrivals = draw_arrivals(np.random.default_rng(arrivals_seed), network.rates, drawn)
     times = arrivals.times
     if poisson:
         window = (float(times[warmup]) if warmup else 0.0, float(times[wanted]))
@@ -327,7 +322,17 @@ def _measure_growth(
     return (after - before) / float(times[wanted - 1] - times[half - 1])
 
 
-def _tail(network: Network, load: float) -> int:
-    """Prompts to let arrive after the measured ones: many times a latency's worth."""
+def arrivals_to_draw(
+    scenario: Scenario, network: Network, load: float, wanted: int, *, stable: bool
+) -> int:
+    """How many prompts arrive, if `wanted` are to be followed to their end.
+
+    In steady state others come after them, for many times a latency, so that the last measured
+    ones meet the same network as the first.
+    """
+    if scenario.arrivals.law != "poisson":
+        return wanted
+    if not stable:
+        return wanted + 1
     seconds = max(network.alphas) * (network.layers + 1) * 40 / (1 - min(load, 0.999))
-    return int(sum(network.rates) * seconds) + 100
+    return wanted + int(sum(network.rates) * seconds) + 100

@@ -109,6 +109,7 @@ def run_replications(
             # Bounds hold the load of what is admitted below 1.
             calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
             warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
+            load = calm
     run = replicate
     if scenario.is_plain:
         compile_kernel()
