@@ -65,6 +65,7 @@ def new_live(model: Model, rules: Rules, prompts: int) -> Live:
         missing=np.zeros(prompts, np.int64),
         left=np.zeros(prompts, np.int64),
         first=np.full(prompts, -1, np.int64),
+        chain=np.full(prompts, -1, np.int64),
         times=np.zeros(4096 + 4 * n),
         events=np.zeros((4096 + 4 * n, 3), np.int64),
         counts=counts,
@@ -75,6 +76,19 @@ def new_live(model: Model, rules: Rules, prompts: int) -> Live:
         costs=np.zeros(max(n, 64)),
         uniforms=np.zeros(max(n, 64)),
     )
+
+
+def compile_detailed() -> None:
+    """Load the compiled kernel, or compile it (half a minute, once)."""
+    tables = {
+        "network": {"alpha": [1.0, 1.0], "rate": 0.1},
+        "protocol": {"layers": 1, "proposers": 1},
+        "arrivals": {"law": "burst"},
+        "run": {"prompts": 10},
+    }
+    scenario = Scenario.model_validate(tables)
+    seed = np.random.SeedSequence(0)
+    replicate_detailed(scenario, scenario.to_network(), seed, warmup=0, load=0.5, stable=True)
 
 
 def replicate_detailed(

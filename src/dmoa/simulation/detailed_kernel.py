@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dmoa import admission
+from dmoa.simulation.compiled import compiled
 from dmoa.simulation.kernel import BACKLOG, WEIGHTED, draw_uniform, draw_weighted, keep_least
 from dmoa.simulation.random_numbers import exponential, service, uniform
 
@@ -102,6 +103,7 @@ class Live(NamedTuple):
         missing: tasks that may still be out when the layer ends, shape (prompts,).
         left: tasks still to do for it, shape (prompts,).
         first: its first task in the current layer, -1 for none, shape (prompts,).
+        chain: the next prompt that a failed device worked for, shape (prompts,).
         times: of events, a heap, shape (events,).
         events: kind, subject, version of each, shape (events, 3).
         counts: see the constants, shape (8,).
@@ -127,6 +129,7 @@ class Live(NamedTuple):
     missing: NDArray[np.int64]
     left: NDArray[np.int64]
     first: NDArray[np.int64]
+    chain: NDArray[np.int64]
     times: NDArray[np.float64]
     events: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -138,7 +141,7 @@ class Live(NamedTuple):
     uniforms: NDArray[np.float64]
 
 
-@njit(cache=True)
+@compiled()
 def add_event(live, time, kind, subject, version):
     """Put an event into the heap; there is room."""
     times, events = live.times, live.events
@@ -149,13 +152,14 @@ def add_event(live, time, kind, subject, version):
         if times[parent] <= time:
             break
         times[hole] = times[parent]
-        events[hole] = events[parent]
+        for column in range(3):
+            events[hole, column] = events[parent, column]
         hole = parent
     times[hole] = time
     events[hole, 0], events[hole, 1], events[hole, 2] = kind, subject, version
 
 
-@njit(cache=True)
+@compiled()
 def remove_first_event(live):
     """Take the first event out of the heap."""
     times, events = live.times, live.events
@@ -169,14 +173,16 @@ def remove_first_event(live):
         if times[child] >= time:
             break
         times[hole] = times[child]
-        events[hole] = events[child]
+        for column in range(3):
+            events[hole, column] = events[child, column]
         hole = child
         child = 2 * hole + 1
     times[hole] = time
-    events[hole] = events[size]
+    for column in range(3):
+        events[hole, column] = events[size, column]
 
 
-@njit(cache=True)
+@compiled()
 def _leave_queue(live, task):
     """Unlink a waiting task from its device."""
     tasks = live.tasks
@@ -194,7 +200,7 @@ def _leave_queue(live, task):
     live.counts[QUEUED] -= 1
 
 
-@njit(cache=True)
+@compiled()
 def _forget(live, task):
     """Give a task's row back; its end, if it is still to come, will not be ours."""
     prompt = live.tasks[task, PROMPT]
@@ -214,7 +220,7 @@ def _forget(live, task):
     live.counts[FREE_TASKS] += 1
 
 
-@njit(cache=True)
+@compiled()
 def _next_task(live, owners, device, owner_first):
     """The waiting task to serve: the first, or the owner's, or that of the guest whose turn it is.
 
@@ -234,7 +240,7 @@ def _next_task(live, owners, device, owner_first):
     return best
 
 
-@njit(cache=True)
+@compiled()
 def _start_services(model, rules, live, owners, device, time):
     """Fill the slots of a device from its queue."""
     slots = model.first_slot[device + 1] - model.first_slot[device]
@@ -250,7 +256,7 @@ def _start_services(model, rules, live, owners, device, time):
         add_event(live, time + live.seconds[task], TASK_END, task, live.tasks[task, VERSION])
 
 
-@njit(cache=True)
+@compiled()
 def _take_out(model, rules, live, owners, task, time):
     """Cancel a task wherever it is."""
     device = live.tasks[task, DEVICE]
@@ -264,7 +270,7 @@ def _take_out(model, rules, live, owners, task, time):
         _start_services(model, rules, live, owners, device, time)
 
 
-@njit(cache=True)
+@compiled()
 def _drop_layer(model, rules, live, owners, prompt, time):
     """Cancel, or leave to run in vain, what is left of a prompt's current layer."""
     task = live.first[prompt]
@@ -279,7 +285,7 @@ def _drop_layer(model, rules, live, owners, prompt, time):
         task = following
 
 
-@njit(cache=True)
+@compiled()
 def _close(model, rules, live, results, owners, prompt, fate, time):
     """A prompt is answered, or given up."""
     results.fates[prompt] = fate
@@ -290,7 +296,7 @@ def _close(model, rules, live, results, owners, prompt, fate, time):
     live.layer[prompt] = -2
 
 
-@njit(cache=True)
+@compiled()
 def _add_task(model, rules, live, results, owners, prompt, device, seconds, time):
     """A task comes to a device; False if the queue there is full."""
     slots = model.first_slot[device + 1] - model.first_slot[device]
@@ -320,7 +326,7 @@ def _add_task(model, rules, live, results, owners, prompt, device, seconds, time
     return True
 
 
-@njit(cache=True)
+@compiled()
 def _draw(model, live, random, owner, k):
     """Put up to k proposers that are there into `live.candidates`; returns how many."""
     n = len(model.alphas)
@@ -358,7 +364,7 @@ def _draw(model, live, random, owner, k):
     return k
 
 
-@njit(cache=True)
+@compiled()
 def _seconds(model, arrivals, random, prompt, layer, last, place, device):
     """Service time of a task."""
     if arrivals.services.shape[0] > 0:
@@ -368,7 +374,7 @@ def _seconds(model, arrivals, random, prompt, layer, last, place, device):
     return drawn * model.alphas[device] * model.lengths[kind]
 
 
-@njit(cache=True)
+@compiled()
 def _start_layer(model, rules, arrivals, live, results, random, prompt, time):
     """Send out the tasks of a prompt's current layer; a full queue fails the prompt."""
     owners = arrivals.owners
@@ -379,7 +385,8 @@ def _start_layer(model, rules, arrivals, live, results, random, prompt, time):
     if not last and k > 0:
         if arrivals.draws.shape[0] > 0:
             others = k
-            live.candidates[:k] = arrivals.draws[prompt, layer]
+            for place in range(k):
+                live.candidates[place] = arrivals.draws[prompt, layer, place]
         else:
             others = _draw(model, live, random, owner, k)
     live.first[prompt] = -1
@@ -397,7 +404,7 @@ def _start_layer(model, rules, arrivals, live, results, random, prompt, time):
             return
 
 
-@njit(cache=True)
+@compiled()
 def _task_done(model, rules, arrivals, live, results, random, prompt, time):
     """One task fewer in a prompt's current layer; start the next one, or answer."""
     live.pending[prompt] -= 1
@@ -416,7 +423,7 @@ def _task_done(model, rules, arrivals, live, results, random, prompt, time):
     _start_layer(model, rules, arrivals, live, results, random, prompt, time)
 
 
-@njit(cache=True)
+@compiled()
 def _works_in_layer(live, prompt, device):
     task = live.first[prompt]
     while task >= 0:
@@ -426,7 +433,7 @@ def _works_in_layer(live, prompt, device):
     return False
 
 
-@njit(cache=True)
+@compiled()
 def _move_on(model, rules, arrivals, live, results, random, prompt, time):
     """A proposer of a prompt has gone: another device takes its task, or nobody does."""
     owners = arrivals.owners
@@ -445,12 +452,12 @@ def _move_on(model, rules, arrivals, live, results, random, prompt, time):
     _task_done(model, rules, arrivals, live, results, random, prompt, time)
 
 
-@njit(cache=True)
+@compiled()
 def _device_fails(model, rules, arrivals, live, results, random, device, time):
     """Its own prompts are lost, and what it did for others moves to other devices."""
     owners = arrivals.owners
     live.up[device] = False
-    moved = []
+    moved = -1
     for task in range(len(live.tasks)):
         if live.tasks[task, DEVICE] == device and live.tasks[task, STATE] != FREE:
             prompt, layer = live.tasks[task, PROMPT], live.tasks[task, LAYER]
@@ -461,17 +468,19 @@ def _device_fails(model, rules, arrivals, live, results, random, device, time):
                 live.counts[SERVED] -= 1
             _forget(live, task)
             if owners[prompt] != device and layer >= 0 and layer == live.layer[prompt]:
-                moved.append(prompt)
+                live.chain[prompt] = moved
+                moved = prompt
     for prompt in range(len(live.layer)):
         if owners[prompt] == device and live.layer[prompt] >= 0:
             _close(model, rules, live, results, owners, prompt, LOST, time)
-    for prompt in moved:
-        if live.layer[prompt] >= 0:
-            _move_on(model, rules, arrivals, live, results, random, prompt, time)
+    while moved >= 0:
+        if live.layer[moved] >= 0:
+            _move_on(model, rules, arrivals, live, results, random, moved, time)
+        moved = live.chain[moved]
     add_event(live, time + rules.mean_down * exponential(random), DEVICE_RETURNS, device, 0)
 
 
-@njit(cache=True)
+@compiled()
 def _arrive(model, rules, arrivals, live, results, random, prompt, time):
     """A prompt arrives at its owner's device: refuse it, or choose M and k and start."""
     owner = arrivals.owners[prompt]
@@ -499,7 +508,7 @@ def _arrive(model, rules, arrivals, live, results, random, prompt, time):
     _start_layer(model, rules, arrivals, live, results, random, prompt, time)
 
 
-@njit(cache=True)
+@compiled()
 def _advance_clock(live, results, window, time):
     """Integrate what waits and what is served over the time that has passed."""
     passed = min(time, window[1]) - max(live.clock[0], window[0])
@@ -509,7 +518,7 @@ def _advance_clock(live, results, window, time):
     live.clock[0] = time
 
 
-@njit(cache=True)
+@compiled()
 def _handle(model, rules, arrivals, live, results, random, time):
     """The first event of the heap."""
     kind, subject, version = live.events[0, 0], live.events[0, 1], live.events[0, 2]
@@ -539,7 +548,7 @@ def _handle(model, rules, arrivals, live, results, random, time):
         add_event(live, time + rules.age, GOSSIP, 0, 0)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def run(model, rules, arrivals, live, results, window, random, marks, wanted, until_closed):
     """Simulate until the first `wanted` prompts are closed, or until the last of them arrives.
 
@@ -581,7 +590,8 @@ def run(model, rules, arrivals, live, results, window, random, marks, wanted, un
             _arrive(model, rules, arrivals, live, results, random, prompt, time)
             for mark in range(2):
                 if marks[mark] == prompt:
-                    results.queues[mark] = live.waiting
+                    for device in range(len(live.waiting)):
+                        results.queues[mark, device] = live.waiting[device]
         elif counts[EVENTS] > 0:
             _advance_clock(live, results, window, event)
             _handle(model, rules, arrivals, live, results, random, event)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dmoa import proposers
 from dmoa.simulation.calendar import DAY, LATER, TODAY, open_next_day, pop_today, push
+from dmoa.simulation.compiled import compiled
 from dmoa.simulation.random_numbers import EXPONENTIAL, exponential, service, uniform
 
 UNIFORM, BACKLOG, WEIGHTED = range(3)
@@ -173,7 +174,7 @@ def _queued(device, time, first_slot, free_at, starts, after, heads, waiting, co
     return tasks
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def run(model, arrivals, state, calendar, latencies, upto, until):
     """Simulate the arrivals of prompts before `upto`, and what happens until `until`.
 

@@ -46,7 +46,7 @@ class Outcome:
     # Dictionaries, since any of their numbers may be missing; see above for the names.
     latency: dict[str, Any]
     queue: dict[str, Any]
-    utilisation: float | None
+    utilisation: float
     growth_per_second: float
     tasks: int
     tasks_per_second: float
@@ -110,13 +110,14 @@ def run_replications(
             calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
             warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
             load = calm
-    run = replicate
     if scenario.is_plain:
+        run = replicate
         compile_kernel()
     else:
-        from dmoa.simulation.detailed import replicate_detailed
+        from dmoa.simulation.detailed import compile_detailed, replicate_detailed
 
         run = replicate_detailed
+        compile_detailed()
     seeds = np.random.SeedSequence(scenario.run.seed).spawn(scenario.run.replications)
     done = [0.0] * len(seeds)
 
@@ -167,7 +168,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
         load=policy_load(scenario, network),
         latency=latency,
         queue={**asdict(queue), "max": max(r.longest for r in replications)},
-        utilisation=estimate([r.utilisation for r in replications]).mean,
+        utilisation=float(np.mean([r.utilisation for r in replications])),
         growth_per_second=max(growth, 0.0),
         tasks=tasks,
         tasks_per_second=tasks / wall if wall > 0 else 0.0,
