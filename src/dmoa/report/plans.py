@@ -87,9 +87,8 @@ def plan_picture(
     figure, axes = new_picture()
     rates = [float(rate)] if isinstance(rate, int | float) else [float(r) for r in rate]
     highest = 0.0
-    chosen = [p for p in plans if p.layers == 0 or p.proposers in {0, 1, 3}] or list(plans)
-    if len(chosen) > 6:
-        chosen = chosen[:6]
+    # A few shapes that span the table; all lines of a large grid would hide one another.
+    chosen = [p for p in plans if p.layers == 0 or (p.layers <= 2 and p.proposers in {1, 3})]
     for found in chosen if len(plans) > 1 else plans:
         if found.load <= 0:
             continue

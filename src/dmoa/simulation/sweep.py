@@ -17,7 +17,7 @@ from dmoa.simulation.engine import Progress
 from dmoa.simulation.scenario import Scenario, scenario_of
 from dmoa.simulation.study import simulate
 
-_CONNECT_SECONDS = 10
+CONNECT_SECONDS = 10
 _RETRIES = 3  # of a point whose worker disappears
 
 Row = dict[str, Any]
@@ -121,7 +121,7 @@ def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterat
     from distributed import Client, as_completed
 
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise NoCluster(
             f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`"
