@@ -54,22 +54,11 @@ def new_calendar(capacity: int, day: float) -> Calendar:
 
 
 def grown(old: Calendar, capacity: int) -> Calendar:
-    """The same events in a calendar with room for more prompts and as many days."""
+    """The same events in a calendar with room for more prompts, and shorter days."""
     day = float(1.0 / old.scale[0]) * len(old.times) / capacity
     new = new_calendar(capacity, day)
     new.times[: len(old.times)] = old.times
-    today = old.heap[: old.counters[TODAY]]
-    lists = []
-    for head in old.first:
-        prompt = head
-        while prompt >= 0:
-            lists.append(prompt)
-            prompt = old.following[prompt]
-    pending = np.concatenate((today, np.array(lists, np.int32)))
-    if len(pending):
-        new.counters[DAY] = int(new.times[pending].min() * new.scale[0])
-    for prompt in pending:
-        push(prompt, new.times[prompt], *new)
+    _copy_events(tuple(old), tuple(new))
     return new
 
 
@@ -173,3 +162,19 @@ def _rescale(times, following, first, heap, counters, scale):
         later = following[pending]
         push(pending, times[pending], times, following, first, heap, counters, scale)
         pending = later
+
+
+@njit(cache=True)
+def _copy_events(old, new):
+    """Put all events of one calendar into another, empty one that has their times."""
+    times, following, first, heap, counters, scale = new
+    old_following, old_first, old_heap, old_counters, old_scale = old[1:]
+    counters[DAY] = int(old_counters[DAY] / old_scale[0] * scale[0])
+    for place in range(old_counters[TODAY]):
+        prompt = old_heap[place]
+        push(prompt, times[prompt], times, following, first, heap, counters, scale)
+    for head in old_first:
+        prompt = head
+        while prompt >= 0:
+            push(prompt, times[prompt], times, following, first, heap, counters, scale)
+            prompt = old_following[prompt]

@@ -162,7 +162,8 @@ class Engine:
         wanted: prompts, the first ones, whose latency is wanted.
         stream: random numbers.
         window: seconds from and to which queue and utilisation are measured.
-        day: expected seconds between ends of layers; only speed depends on it.
+        day: about three times the expected seconds between ends of layers.
+        places: expected number of open prompts. Only speed depends on it, and on `day`.
     """
 
     def __init__(
@@ -173,8 +174,8 @@ class Engine:
         stream: NDArray[np.uint64],
         window: tuple[float, float],
         day: float,
+        places: int = 1024,
     ) -> None:
-        places = 1024
         self.model, self.arrivals = model, arrivals
         self.latencies = np.full(wanted, np.nan)
         self.state = new_state(model, stream, open_places=places)
@@ -275,8 +276,13 @@ def replicate(
         window = (float(times[warmup]) if warmup else 0.0, float(times[wanted]))
     else:
         window = (0.0, math.inf)
-    rate = len(times) / max(float(times[-1]), 1e-300) * max(network.layers, 1)
-    engine = Engine(model, arrivals, wanted, new_stream(stream_seed), window, 2 / rate)
+    rate = len(times) / max(float(times[-1]), 1e-300)
+    open_prompts = rate * 5 * (network.layers + 1) * max(network.alphas) / (1 - min(load, 0.9))
+    engine = Engine(
+        model, arrivals, wanted, new_stream(stream_seed), window,
+        day=3 / rate / max(network.layers, 1),
+        places=int(min(max(open_prompts, 1024), len(times) + 1)),
+    )  # fmt: skip
     begun = time.perf_counter()
     growth = np.zeros(0)
     if stable:
