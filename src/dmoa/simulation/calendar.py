@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+# columns of `records`
+FOLLOWING = 0
 # places in `counters`
 DAY, LATER, TODAY, EMPTY_DAYS = range(4)
 
@@ -24,7 +26,9 @@ class Calendar(NamedTuple):
 
     Attributes:
         times: when each open prompt's layer ends, shape (prompts,).
-        following: the next prompt in the same list, -1 at its end, shape (prompts,).
+        records: of each open prompt the next one in the same list, -1 at its end, and three
+            numbers of whoever uses the calendar, shape (prompts, 4): what is needed together
+            lies together in memory.
         first: heads of the lists, shape (a power of two,).
         heap: prompts whose event is today, a binary heap by time, shape (prompts,).
         counters: the open day, events of later days, events of today, and days opened in a row
@@ -33,7 +37,7 @@ class Calendar(NamedTuple):
     """
 
     times: NDArray[np.float64]
-    following: NDArray[np.int32]
+    records: NDArray[np.int32]
     first: NDArray[np.int32]
     heap: NDArray[np.int32]
     counters: NDArray[np.int64]
@@ -45,7 +49,7 @@ def new_calendar(capacity: int, day: float) -> Calendar:
     days = 1 << max(6, int(capacity).bit_length())
     return Calendar(
         np.zeros(capacity),
-        np.full(capacity, -1, np.int32),
+        np.full((capacity, 4), -1, np.int32),
         np.full(days, -1, np.int32),
         np.zeros(capacity, np.int32),
         np.zeros(4, np.int64),
@@ -58,18 +62,19 @@ def grown(old: Calendar, capacity: int) -> Calendar:
     day = float(1.0 / old.scale[0]) * len(old.times) / capacity
     new = new_calendar(capacity, day)
     new.times[: len(old.times)] = old.times
+    new.records[: len(old.times)] = old.records
     _copy_events(tuple(old), tuple(new))
     return new
 
 
 @njit(inline="always")
-def push(prompt, time, times, following, first, heap, counters, scale):
+def push(prompt, time, times, records, first, heap, counters, scale):
     """Add the event of `prompt`, which has none yet."""
     times[prompt] = time
     day = int(time * scale[0])
     if day > counters[DAY]:
         place = day & (len(first) - 1)
-        following[prompt] = first[place]
+        records[prompt, FOLLOWING] = first[place]
         first[place] = prompt
         counters[LATER] += 1
     else:
@@ -113,7 +118,7 @@ def _push_today(prompt, time, times, heap, counters):
 
 
 @njit(cache=True)
-def open_next_day(times, following, first, heap, counters, scale):
+def open_next_day(times, records, first, heap, counters, scale):
     """Move the events of the next day into the heap."""
     day = counters[DAY] + 1
     counters[DAY] = day
@@ -122,12 +127,12 @@ def open_next_day(times, following, first, heap, counters, scale):
     kept = -1
     found = 0
     while prompt >= 0:
-        later = following[prompt]
+        later = records[prompt, FOLLOWING]
         if int(times[prompt] * scale[0]) == day:
             _push_today(prompt, times[prompt], times, heap, counters)
             found += 1
         else:
-            following[prompt] = kept
+            records[prompt, FOLLOWING] = kept
             kept = prompt
         prompt = later
     first[place] = kept
@@ -139,11 +144,11 @@ def open_next_day(times, following, first, heap, counters, scale):
     if counters[EMPTY_DAYS] > 64 + len(first):
         # A whole year without an event: days are too short for what is to come.
         counters[EMPTY_DAYS] = 0
-        _rescale(times, following, first, heap, counters, scale)
+        _rescale(times, records, first, heap, counters, scale)
 
 
 @njit(cache=True)
-def _rescale(times, following, first, heap, counters, scale):
+def _rescale(times, records, first, heap, counters, scale):
     """Sort all later events into days sixteen times as long."""
     now = (counters[DAY] + 1) / scale[0]
     pending = -1
@@ -151,30 +156,30 @@ def _rescale(times, following, first, heap, counters, scale):
         prompt = first[place]
         first[place] = -1
         while prompt >= 0:
-            later = following[prompt]
-            following[prompt] = pending
+            later = records[prompt, FOLLOWING]
+            records[prompt, FOLLOWING] = pending
             pending = prompt
             prompt = later
     scale[0] /= 16
     counters[DAY] = int(now * scale[0])
     counters[LATER] = 0
     while pending >= 0:
-        later = following[pending]
-        push(pending, times[pending], times, following, first, heap, counters, scale)
+        later = records[pending, FOLLOWING]
+        push(pending, times[pending], times, records, first, heap, counters, scale)
         pending = later
 
 
 @njit(cache=True)
 def _copy_events(old, new):
     """Put all events of one calendar into another, empty one that has their times."""
-    times, following, first, heap, counters, scale = new
-    old_following, old_first, old_heap, old_counters, old_scale = old[1:]
+    times, records, first, heap, counters, scale = new
+    old_records, old_first, old_heap, old_counters, old_scale = old[1:]
     counters[DAY] = int(old_counters[DAY] / old_scale[0] * scale[0])
     for place in range(old_counters[TODAY]):
         prompt = old_heap[place]
-        push(prompt, times[prompt], times, following, first, heap, counters, scale)
+        push(prompt, times[prompt], times, records, first, heap, counters, scale)
     for head in old_first:
         prompt = head
         while prompt >= 0:
-            push(prompt, times[prompt], times, following, first, heap, counters, scale)
-            prompt = old_following[prompt]
+            push(prompt, times[prompt], times, records, first, heap, counters, scale)
+            prompt = old_records[prompt, FOLLOWING]

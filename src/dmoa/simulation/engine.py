@@ -135,9 +135,6 @@ def new_state(model: Model, stream: NDArray[np.uint64], *, open_places: int) -> 
     counts[kernel.ROOM] = waits - 1
     return State(
         np.zeros(int(model.first_slot[-1])),
-        np.zeros(open_places, np.int64),
-        np.zeros(open_places, np.int32),
-        np.zeros(open_places, np.int32),
         np.arange(open_places, dtype=np.int32),
         np.zeros(waits),
         np.arange(1, waits + 1, dtype=np.int32),
@@ -205,9 +202,6 @@ class Engine:
         if old.counts[kernel.OPEN] == len(old.spare):
             size = len(old.spare)
             self.state = old = old._replace(
-                prompts=np.concatenate((old.prompts, np.zeros(size, np.int64))),
-                owners=np.concatenate((old.owners, np.zeros(size, np.int32))),
-                layers=np.concatenate((old.layers, np.zeros(size, np.int32))),
                 spare=np.concatenate((old.spare, np.arange(size, 2 * size, dtype=np.int32))),
             )
             self.calendar = grown(self.calendar, 2 * size)

@@ -20,6 +20,8 @@ from dmoa.simulation.random_numbers import EXPONENTIAL, exponential, service, un
 
 UNIFORM, BACKLOG, WEIGHTED = range(3)
 
+# columns of the calendar's records
+PROMPT, OWNER, LAYER = 1, 2, 3
 # places in `sums`
 WAITED, BUSY = range(2)
 # places in `counts`
@@ -90,9 +92,6 @@ class State(NamedTuple):
 
     Attributes:
         free_at: when each slot gets free, seconds, shape (slots of all devices,).
-        prompts: of each open place the prompt in it, shape (open places,).
-        owners: its owner, shape (open places,).
-        layers: layers placed so far, shape (open places,).
         spare: stack of places that are not open, shape (open places,).
         starts: start times of waiting tasks, in linked lists, shape (waiting places,).
         after: the next waiting task of the same device, shape (waiting places,).
@@ -108,9 +107,6 @@ class State(NamedTuple):
     """
 
     free_at: NDArray[np.float64]
-    prompts: NDArray[np.int64]
-    owners: NDArray[np.int32]
-    layers: NDArray[np.int32]
     spare: NDArray[np.int32]
     starts: NDArray[np.float64]
     after: NDArray[np.int32]
@@ -198,12 +194,11 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
     law, parameter, samples, track = model.law, model.parameter, model.samples, model.track
     arrival_times, arrival_owners = arrivals.times, arrivals.owners
     draws, services = arrivals.draws, arrivals.services
-    free_at, prompts, owners = state.free_at, state.prompts, state.owners
-    layers, spare = state.layers, state.spare
+    free_at, spare = state.free_at, state.spare
     starts, after, heads = state.starts, state.after, state.heads
     tails, waiting, counts = state.tails, state.waiting, state.counts
     uniforms, costs, random = state.uniforms, state.costs, state.random
-    event_times, following, first = calendar.times, calendar.following, calendar.first
+    event_times, records, first = calendar.times, calendar.records, calendar.first
     heap, counters, scale = calendar.heap, calendar.counters, calendar.scale
 
     since, end_of_window = state.window[0], state.window[1]
@@ -212,6 +207,12 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
     shared = len(first_candidate) == 0
     draws_recorded, services_recorded = draws.shape[0] > 0, services.shape[0] > 0
     wanted = len(latencies)
+    # In a large network each look-up by device waits for memory: spare those that can be.
+    single = first_slot[n] == n
+    alpha = alphas[0]
+    alike = True
+    for device in range(n):
+        alike = alike and alphas[device] == alpha
     row = 0
     finished = True
 
@@ -226,11 +227,13 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
         while counters[TODAY] == 0 and counters[LATER] > 0:
             if counters[DAY] + 1 > limit * scale[0]:
                 break
-            open_next_day(event_times, following, first, heap, counters, scale)
+            open_next_day(event_times, records, first, heap, counters, scale)
         if counters[TODAY] > 0 and event_times[heap[0]] <= limit:
             place = pop_today(event_times, heap, counters)
             time = event_times[place]
-            prompt, owner, layer = prompts[place], owners[place], layers[place]
+            prompt, owner, layer = (
+                records[place, PROMPT], records[place, OWNER], records[place, LAYER],
+            )  # fmt: skip
         elif arrives:
             if counters[TODAY] + counters[LATER] == 0:
                 # Do not open the days of a quiet time one by one.
@@ -239,7 +242,7 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
             counts[OPEN] += 1
             counts[NEXT] += 1
             time, owner, layer = limit, arrival_owners[prompt], 0
-            prompts[place], owners[place] = prompt, owner
+            records[place, PROMPT], records[place, OWNER] = prompt, owner
         else:
             break
 
@@ -291,11 +294,11 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
             if services_recorded:
                 seconds = services[prompt, layer, j]
             elif law == EXPONENTIAL:
-                seconds = exponential(random) * alphas[device] * lengths[kind]
+                seconds = exponential(random) * (alpha if alike else alphas[device]) * lengths[kind]
             else:
                 seconds = service(law, parameter, samples, random)
-                seconds *= alphas[device] * lengths[kind]
-            slot = _earliest_slot(device, first_slot, free_at)
+                seconds *= (alpha if alike else alphas[device]) * lengths[kind]
+            slot = device if single else _earliest_slot(device, first_slot, free_at)
             start = max(free_at[slot], time)
             end = start + seconds
             free_at[slot] = end
@@ -309,8 +312,8 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
         counts[TASKS] += others + 1
 
         if layer < M:
-            layers[place] = layer + 1
-            push(place, last_end, event_times, following, first, heap, counters, scale)
+            records[place, LAYER] = layer + 1
+            push(place, last_end, event_times, records, first, heap, counters, scale)
         else:
             counts[OPEN] -= 1
             spare[counts[OPEN]] = place
