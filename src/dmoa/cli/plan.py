@@ -43,6 +43,7 @@ def plan(
 ) -> None:
     """Plan M and k: load, verdict, latency, queue, and the largest that keep your bounds."""
     from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.tables import print_table
     from dmoa.report.plans import plan_picture, plan_table, verdict
     from dmoa.report.simulation import PICTURE_KINDS, check_kind
     from dmoa.simulation.extra import needed
@@ -76,7 +77,7 @@ def plan(
     if as_json:
         print_json(result)
         return
-    stdout().print(plan_table([row(p) for p in plans]))
+    print_table(plan_table([row(p) for p in plans]))
     stdout().print(verdict(plans, latency=latency, p95=p95, queue=queue))
 
 

@@ -13,7 +13,8 @@ def replay(
     """Replay a published trace: latency and queue as published, and the true ones."""
     from dataclasses import asdict
 
-    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.output import print_json
+    from dmoa.cli.tables import print_table
     from dmoa.simulation.replay import replay as replayed
 
     found = replayed(trace)
@@ -27,4 +28,4 @@ def replay(
         table.add_column(name, justify="right")
     for name, figures in (("published", found.published), ("true", found.true)):
         table.add_row(name, f"{figures.latency:.6g}", f"{figures.queue:.6g}")
-    stdout().print(table)
+    print_table(table)

@@ -22,8 +22,9 @@ def tables(
     as_json: Json = False,
 ) -> None:
     """Latency and queue of Tables I and II: the paper's burst, our draws of it, a steady state."""
-    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
     from dmoa.report.paper import burst_picture, burst_table, steady_table
     from dmoa.report.simulation import PICTURE_KINDS, check_kind
     from dmoa.simulation.extra import needed
@@ -40,8 +41,8 @@ def tables(
         print_json(found)
         return
     for name in ("I", "II"):
-        stdout().print(burst_table(name, found[name], draws))
-        stdout().print(steady_table(name, found[name]))
+        print_table(burst_table(name, found[name], draws))
+        print_table(steady_table(name, found[name]))
 
 
 @reproduce.command()
@@ -52,8 +53,9 @@ def theorem(
     as_json: Json = False,
 ) -> None:
     """Theorem 1: queues are bounded below load 1 and grow above it, in seven configurations."""
-    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
     from dmoa.report.paper import theorem_picture, theorem_table
     from dmoa.report.simulation import PICTURE_KINDS, check_kind
     from dmoa.simulation.extra import needed
@@ -72,4 +74,4 @@ def theorem(
                 del side["path"]
         print_json(found)
         return
-    stdout().print(theorem_table(found))
+    print_table(theorem_table(found))

@@ -172,8 +172,9 @@ def _single(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    from dmoa.cli.output import print_json, say, stdout
+    from dmoa.cli.output import print_json, say
     from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
     from dmoa.report.simulation import histogram, outcome_table, write_rows
     from dmoa.simulation.scenario import scenario_of
     from dmoa.simulation.study import put_together, run_replications
@@ -201,7 +202,7 @@ def _single(
     if as_json:
         print_json(outcome)
     else:
-        stdout().print(outcome_table(outcome))
+        print_table(outcome_table(outcome))
 
 
 def _sweep(
@@ -214,8 +215,9 @@ def _sweep(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
     from dmoa.report.simulation import sweep_picture, sweep_table, write_rows
     from dmoa.simulation.scenario import scenario_of
     from dmoa.simulation.sweep import sweep
@@ -230,4 +232,4 @@ def _sweep(
     if as_json:
         print_json({"points": rows})
     else:
-        stdout().print(sweep_table(rows))
+        print_table(sweep_table(rows))

@@ -39,8 +39,8 @@ def plan_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
             number(row["rate_limit_selected"], 3),
             number(row["latency_mean"], 3),
             number(row["latency_p95"], 3),
-            number(row["queue_mean"], 3),
-            "–" if memory is None else f"{memory / 1000:.3g}",
+            "–" if row["queue_mean"] is None else f"{row['queue_mean']:.2f}",
+            "–" if memory is None else f"{memory / 1000:.1f}",
             number(row["growth_per_second"], 3),
         )
     return table

@@ -102,18 +102,18 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in rows[0]["point"]:
         table.add_column(name.split(".")[-1], justify="right", no_wrap=True)
-    for name in ("load", "stable", "latency", "p95", "queue", "longest", "growth/s"):
+    growing = any(not row["stable"] for row in rows)
+    for name in ("load", "latency", "p95", "queue", "longest", *(["growth/s"] if growing else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             *(str(value) for value in row["point"].values()),
-            number(row["load"]),
-            "yes" if row["stable"] else "[red]no[/]",
+            number(row["load"], 3) if row["stable"] else f"[red]{number(row['load'], 3)}[/]",
             with_interval(row["latency"]),
-            number(row["latency"]["p95"]),
+            number(row["latency"]["p95"], 3),
             with_interval(row["queue"]),
             str(row["queue"]["max"]),
-            number(row["growth_per_second"]),
+            *([number(row["growth_per_second"], 3)] if growing else []),
         )
     return table
 
