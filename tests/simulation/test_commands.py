@@ -240,7 +240,7 @@ def test_bad_input_exits_2_and_is_named(dmoa, line, words):
 def test_help_loads_nothing_heavy():
     code = (
         "import sys, dmoa.cli.main, dmoa\n"
-        "heavy = {'numba', 'numpy', 'scipy', 'matplotlib', 'joblib', 'distributed'}\n"
+        "heavy = {'numba', 'numpy', 'scipy', 'matplotlib', 'distributed'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from dmoa.errors import UsageError
 
 def needed(extra: str = "simulation") -> None:
     """Raise UsageError unless the packages of an extra are there; loads none of them."""
-    packages = ["numba", "numpy", "scipy", "joblib", "matplotlib", "pyarrow"]
+    packages = ["numba", "numpy", "scipy", "matplotlib", "pyarrow"]
     if extra == "cluster":
         packages.append("distributed")
     for package in packages:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,9 @@ def run_replications(
     workers = min(threads or os.cpu_count() or 1, len(seeds))
     if workers == 1:
         return [one(index) for index in range(len(seeds))]
-    from joblib import Parallel, delayed
-
-    # The kernel releases the interpreter's lock.
-    found: list[Replication] = Parallel(n_jobs=workers, prefer="threads")(
-        delayed(one)(index) for index in range(len(seeds))
-    )
-    return found
+    # Threads are enough: the kernels release the interpreter's lock.
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, range(len(seeds))))
 
 
 def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome:

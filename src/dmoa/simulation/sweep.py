@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,14 @@ def _simulate_point(place: int, tables: dict[str, Any], threads: int | None) -> 
 def _on_cores(
     tasks: list[tuple[int, dict[str, Any]]], threads: int | None
 ) -> Iterator[tuple[int, Row]]:
-    from joblib import Parallel, delayed
-
-    workers = threads or os.cpu_count() or 1
-    # The kernel releases the interpreter's lock, so threads use all cores.
-    parallel = Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")
-    yield from parallel(delayed(_simulate_point)(place, tables, 1) for place, tables in tasks)
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    futures = [pool.submit(_simulate_point, place, tables, 1) for place, tables in tasks]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        # After an interruption or a failure, points that have not begun do not begin.
+        pool.shutdown(cancel_futures=True)
 
 
 def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterator[tuple[int, Row]]:
@@ -118,10 +121,10 @@ def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterat
     from dmoa.simulation.extra import needed
 
     needed("cluster")
-    from distributed import Client, as_completed
+    import distributed
 
     try:
-        client = Client(address, timeout=CONNECT_SECONDS)
+        client = distributed.Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise NoCluster(
             f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`"
@@ -132,7 +135,7 @@ def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterat
             client.submit(_simulate_point, place, tables, None, pure=False, retries=_RETRIES)
             for place, tables in tasks
         ]
-        finished: Iterable[Any] = as_completed(futures, with_results=True)
+        finished: Iterable[Any] = distributed.as_completed(futures, with_results=True)
         for _, result in finished:
             yield result
 
