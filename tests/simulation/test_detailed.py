@@ -7,6 +7,7 @@ from dmoa.simulation.detailed import replicate_detailed
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.test_kernel import random_trace, tables
+from tests.simulation.twin import simulate_trace
 
 # The first test compiles the kernel, which takes long on a loaded machine.
 pytestmark = pytest.mark.timeout(600)
@@ -50,15 +51,24 @@ def test_the_order_of_service_does_not_change_the_mean_queue():
     )
 
 
-def test_owner_first_serves_the_owner_first():
-    # Device 0 has a busy user; the user of device 1 hardly asks anything, and needs no peers'
-    # queues but those of guests on its own device.
-    network = {"devices": 4, "rate": [0.01, 0.15, 0.15, 0.15]}
-    protocol = {"layers": 1, "proposers": 3}
-    plain = simulate(tables(network=network, protocol=protocol))
-    first = simulate(tables(network=network, protocol={**protocol, "discipline": "owner-first"}))
-    assert first.stable
-    assert first.utilisation == pytest.approx(plain.utilisation, rel=0.03)
+@pytest.mark.parametrize(("n", "M", "k", "load"), [(4, 1, 3, 0.9), (6, 2, 3, 1.3), (9, 2, 2, 0.8)])
+def test_owner_first_equals_its_twin(n, M, k, load):
+    trace = random_trace(n, M, k, 2000, load * n / ((k + 1) * M + 1), seed=n)
+    scenario = scenario_of(
+        tables(
+            network={"devices": n},
+            protocol={"layers": M, "proposers": k, "discipline": "owner-first"},
+            arrivals={"law": "burst"},
+            run={"replications": 1},
+        )
+    )
+    latencies, waited, longest = simulate_trace(
+        trace.times, trace.owners, trace.draws, trace.services, n, owner_first=True
+    )
+    found = run_replications(scenario, trace)[0]
+    assert found.latencies == pytest.approx(latencies, rel=1e-9)
+    assert found.longest == longest
+    assert found.queue_mean * found.elapsed * n == pytest.approx(waited, rel=1e-9)
 
 
 def test_a_quorum_with_cancellation_saves_work_and_time():

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     prompt: int
     layer: int
@@ -23,11 +23,12 @@ class Device:
     serving: int = 0
 
 
-def simulate_trace(times, owners, draws, services, devices, slots=None):
+def simulate_trace(times, owners, draws, services, devices, slots=None, owner_first=False):
     """Latency of each prompt, and the waiting tasks integrated over time, of a whole trace.
 
     `draws[p][l]` are the other devices of prompt p in layer l, `services[p][l]` the seconds of
-    its tasks, the owner's first; the last layer has the owner's only.
+    its tasks, the owner's first; the last layer has the owner's only. `owner_first` serves the
+    owner's tasks before guests', and of guests the one whose last service is longest ago.
     """
     park = [Device(1 if slots is None else slots[d]) for d in range(devices)]
     pending = [0] * len(times)
@@ -42,10 +43,29 @@ def simulate_trace(times, owners, draws, services, devices, slots=None):
         order += 1
         heapq.heappush(events, (time, order, *what))
 
+    last_served: list[dict] = [{} for _ in range(devices)]
+    serial = 0
+
+    def choose(device):
+        nonlocal serial
+        waiting = park[device].waiting
+        if not owner_first:
+            return waiting[0]
+
+        def turn(task):
+            origin = owners[task.prompt]
+            return -1 if origin == device else last_served[device].get(origin, 0)
+
+        task = min(waiting, key=turn)
+        serial += 1
+        last_served[device][owners[task.prompt]] = serial
+        return task
+
     def start(time, device):
         one = park[device]
         while one.waiting and one.serving < one.slots:
-            task = one.waiting.popleft()
+            task = choose(device)
+            one.waiting.remove(task)
             one.serving += 1
             at(time + task.seconds, "end", device, task)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dmoa.simulation.arrivals import Recorded, load_arrivals
 from dmoa.simulation.engine import Progress, Replication, compile_kernel, replicate
@@ -17,6 +18,8 @@ from dmoa.simulation.statistics import LONGEST_WARMUP, estimate, mser5, warmup_p
 from dmoa.theory.network import Network
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import network_load
+
+Array = NDArray[np.float64]
 
 _MOST_BINS = 5000
 _BOUNDED_LOAD = 0.9
@@ -154,9 +157,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
             p50, p95, p99 = (float(q) for q in np.quantile(everything, (0.5, 0.95, 0.99)))
             latency = {**asdict(means), "p50": p50, "p95": p95, "p99": p99}
     queue = estimate([r.queue_mean for r in replications])
-    # Averaged over replications first: the largest of noisy slopes would be too large.
-    slopes = [r.growth for r in replications]
-    growth = 0.0 if stable else float(np.mean(slopes, axis=0).max())
+    growth = 0.0 if stable else _fastest_growth(network, [r.growth for r in replications])
     wall = sum(r.wall for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
@@ -179,6 +180,22 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
     )
 
 
+def _fastest_growth(network: Network, slopes: list[Array]) -> float:
+    """Growth of the fastest-growing queue, tasks/s.
+
+    Averaged over replications and over devices that are alike: the largest of noisy slopes
+    would be too large.
+    """
+    by_device = np.mean(slopes, axis=0)
+    if network.neighbours:
+        return float(by_device.max())
+    slots = network.slots or (1,) * network.size
+    kinds: dict[tuple[float, ...], list[float]] = {}
+    for slope, *kind in zip(by_device, network.alphas, network.rates, slots, strict=True):
+        kinds.setdefault(tuple(kind), []).append(float(slope))
+    return max(sum(values) / len(values) for values in kinds.values())
+
+
 def _warmup_report(replications: list[Replication]) -> dict[str, int | bool]:
     """Prompts left out, and what MSER-5 says of the rest, averaged over replications."""
     rows = np.array([_binned(r.latencies) for r in replications])
@@ -193,10 +210,10 @@ def _warmup_report(replications: list[Replication]) -> dict[str, int | bool]:
     }
 
 
-def _binned(latencies: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
+def _binned(latencies: Array) -> Array:
     width = max(1, len(latencies) // _MOST_BINS)
     count = len(latencies) // width
-    means: np.typing.NDArray[np.float64] = latencies[: count * width].reshape(count, width).mean(1)
+    means: Array = latencies[: count * width].reshape(count, width).mean(1)
     return means
 
 
