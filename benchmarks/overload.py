@@ -48,7 +48,7 @@ def main() -> None:
     for offered in (1.5, 3.0):
         one_busy = [offered / 9 * DEVICES / 2] + [offered / 9 * DEVICES / 14] * 7
         mixed = [0.5, 0.75, 1.0, 1.0, 1.0, 1.25, 1.5, 2.0]
-        for name, changes in {
+        cases: dict[str, dict[str, dict[str, Any]]] = {
             "tail_drop": {"queue": {"bound": 20}},
             "tail_drop_cancel": {"queue": {"bound": 20, "cancel": True}},
             "door": {"admission": door},
@@ -58,7 +58,13 @@ def main() -> None:
             "ladder_unequal_users": {"admission": ladder, "network": {"rate": one_busy}},
             "door_unequal_devices": {"admission": door, "network": {"alpha": mixed}},
             "ladder_unequal_devices": {"admission": ladder, "network": {"alpha": mixed}},
-        }.items():
+            "door_unequal_devices_backlog": {
+                "admission": door,
+                "network": {"alpha": mixed},
+                "protocol": {"policy": "backlog"},
+            },
+        }
+        for name, changes in cases.items():
             found[f"{name}_{offered:g}"] = run(offered, **changes)
             print(f"{name} at {offered:g}", found[f"{name}_{offered:g}"], flush=True)
     print(json.dumps(found))
