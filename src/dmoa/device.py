@@ -120,16 +120,11 @@ class Device:
         card = self.card() if device == self.own else self.peer_links.cards().get(device)
         return (card.name, card.model) if card else (device, "")
 
-    async def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+    def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
         """See `Committee.infer`."""
-        steps = (
-            self.inferences.run(task, None)
-            if device == self.own
-            else self.peer_links.infer(device, task)
-        )
-        async with aclosing(steps):
-            async for step in steps:
-                yield step
+        if device == self.own:
+            return self.inferences.run(task, None)
+        return self.peer_links.infer(device, task)
 
     # --- prompts of the owner ----------------------------------------------------------------
 

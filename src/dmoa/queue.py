@@ -38,7 +38,8 @@ class Ticket:
 
     async def turn(self, timeout: float | None = None) -> bool:
         """Wait for the turn, at most `timeout` seconds; tells whether it has come."""
-        await asyncio.wait({self._turn}, timeout=timeout)
+        if not self._turn.done():
+            await asyncio.wait({self._turn}, timeout=timeout)
         return self._turn.done()
 
     def __enter__(self) -> Self:

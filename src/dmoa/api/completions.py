@@ -6,8 +6,9 @@ work on all devices.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from typing import NamedTuple
 
 import msgspec
 from fastapi import Request
@@ -23,7 +24,6 @@ from dmoa.errors import DmoaError
 from dmoa.events import (
     Accepted,
     Aggregating,
-    Draft,
     Event,
     Finished,
     LayerFinished,
@@ -78,17 +78,9 @@ class ChatCompletions:
     async def _streamed(
         self, chat: ChatRequest, prompt: Prompt, events: AsyncGenerator[Event, None]
     ) -> Response:
-        lines = _lines(chat, ChunkWriter(prompt.id, chat.model), events)
-        first = await anext(lines)  # raises what the door says
-        following = asyncio.ensure_future(anext(lines))
-        await asyncio.wait({following}, timeout=STATUS_SECONDS)
-        if following.done():
-            try:
-                following.result()
-            except DmoaError:
-                await lines.aclose()
-                raise
-        return EventStream(first, following, lines)
+        lines = _Lines(_lines(chat, ChunkWriter(prompt.id, chat.model), events))
+        await lines.begin()
+        return EventStream(lines)
 
 
 async def _last(events: AsyncGenerator[Event, None]) -> Finished:
@@ -117,51 +109,53 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+class Line(NamedTuple):
+    """A server-sent event, and whether it is a part of the answer."""
+
+    text: str
+    answer: bool = False
+
+
 async def _lines(
     chat: ChatRequest, chunks: ChunkWriter, events: AsyncGenerator[Event, None]
-) -> AsyncGenerator[str, None]:
+) -> AsyncGenerator[Line, None]:
     """Server-sent events of an answer; the first is there as soon as the prompt is accepted."""
     beats = with_heartbeat(events, COMMENT_SECONDS)
     async with aclosing(beats):
         async for event in beats:
             match event:
                 case None:
-                    yield _comment("waiting")
+                    yield Line(_comment("waiting"))
                 case Text():
-                    yield _data(chunks.piece(event.text, event.tool_calls))
+                    yield Line(_data(chunks.piece(event.text, event.tool_calls)), answer=True)
                 case Finished():
-                    yield _data(chunks.end(event))
+                    last = [_data(chunks.end(event)), _data("[DONE]")]
                     if chat.stream_options and chat.stream_options.include_usage:
-                        yield _data(chunks.usage(event))
-                    yield _data("[DONE]")
+                        last.insert(1, _data(chunks.usage(event)))
+                    yield Line("".join(last), answer=True)
                 case Restarted():
-                    yield _data(
-                        chunks.piece(
-                            f"\n\n[The answer broke off ({event.cause}). Another device answers"
-                            " anew.]\n\n"
-                        )
-                    )
-                case _:
-                    yield _comment(_describe(event))
-                    if chat.dmoa.progress:
-                        yield _data(chunks.progress(event))
+                    note = f"\n\n[{event.cause}. Another device answers anew.]\n\n"
+                    yield Line(_data(chunks.piece(note)), answer=True)
+                case _ if chat.dmoa.progress:
+                    yield Line(_data(chunks.progress(event)))
+                case _ if comment := _describe(event):
+                    yield Line(_comment(comment))
 
 
-def _describe(event: Event) -> str:
+def _describe(event: Event) -> str | None:
+    """A comment for the events that are worth one; every line costs the owner's device."""
     match event:
         case Accepted():
             return f"prompt {event.record.id} accepted"
         case LayerStarted():
             names = ", ".join(proposer.name for proposer in event.proposers)
             return f"layer {event.layer} of {event.layers}: {names}"
-        case Draft():
-            return f"layer {event.layer}: {event.proposer.name} {event.proposer.outcome}"
         case LayerFinished():
             return f"layer {event.record.layer}: {event.drafts} drafts"
         case Aggregating():
             return f"{event.aggregator.name} aggregates"
         case _:
-            return "working"
+            return None
 
 
 def _data(payload: str) -> str:
@@ -172,17 +166,61 @@ def _comment(text: str) -> str:
     return f": {' '.join(text.split())}\n\n"
 
 
+class _Lines:
+    """The lines of a stream, looked at for a moment before the status is sent."""
+
+    def __init__(self, source: AsyncGenerator[Line, None]) -> None:
+        self._source = source
+        self._held: list[Line] = []
+        self._following: asyncio.Future[Line] | None = None
+
+    async def begin(self) -> None:
+        """Wait until the answer begins, or a moment.
+
+        Raises:
+            DmoaError: the prompt failed at once, so that its status can say so.
+        """
+        until = asyncio.get_running_loop().time() + STATUS_SECONDS
+        try:
+            while not (self._held and self._held[-1].answer):
+                self._following = asyncio.ensure_future(anext(self._source))
+                left = until - asyncio.get_running_loop().time()
+                await asyncio.wait({self._following}, timeout=max(left, 0))
+                if not self._following.done():
+                    return
+                self._held.append(self._following.result())
+                self._following = None
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def text(self) -> AsyncGenerator[str, None]:
+        """All lines, those that were held first and together."""
+        if self._held:
+            yield "".join(line.text for line in self._held)
+        if self._following is not None:
+            following, self._following = self._following, None
+            yield (await following).text
+        async for line in self._source:
+            yield line.text
+
+    async def aclose(self) -> None:
+        """Cancel what makes the lines."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await self._source.aclose()
+
+
 class EventStream(Response):
     """A stream of server-sent events that ends when its client goes away."""
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, first: str, following: "asyncio.Future[str]", lines: AsyncGenerator[str, None]
-    ) -> None:
+    def __init__(self, lines: _Lines) -> None:
         self.status_code = 200
         self.background = None
-        self._first, self._following, self._lines = first, following, lines
+        self._lines = lines
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,35 +234,22 @@ class EventStream(Response):
         finally:
             gone.cancel()
             sending.cancel()
-            self._following.cancel()
-            await asyncio.gather(gone, sending, self._following, return_exceptions=True)
+            await asyncio.gather(gone, sending, return_exceptions=True)
             await self._lines.aclose()
 
     async def _send_all(self, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        await _send(send, self._first)
-        try:
-            await _send(send, await self._following)
-            async for line in self._lines:
-                await _send(send, line)
-        except StopAsyncIteration:
-            pass
-        except DmoaError as error:
-            # The status has been sent; clients read the error from the stream.
-            body = as_api_error(error).body()
-            await _send(send, _data(_json(body)))
+        headers = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **headers})
+        lines = self._lines.text()
+        async with aclosing(lines):
+            try:
+                async for line in lines:
+                    await _send(send, line)
+            except DmoaError as error:
+                # The status has been sent; clients read the error from the stream.
+                await _send(send, _data(msgspec.json.encode(as_api_error(error).body()).decode()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send(send: Callable[..., Awaitable[None]], text: str) -> None:
+async def _send(send: Send, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

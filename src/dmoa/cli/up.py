@@ -92,13 +92,14 @@ def up(
 def _end_with_parent(until: Any) -> None:
     """Set `until` when stdin closes: a starter that dies in any way takes its devices along."""
     import asyncio
-    import sys
+    import os
     import threading
 
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1024):
+        # Not sys.stdin, whose lock this thread would still hold when the interpreter ends.
+        while os.read(0, 1024):
             pass
         loop.call_soon_threadsafe(until.set)
 

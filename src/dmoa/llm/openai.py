@@ -78,32 +78,11 @@ class OpenAICompatible:
             timeout=openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         )
         try:
-            # The first `async for` may ask a server that is still loading, so errors are ours.
-            models = [entry async for entry in client.models.list()]
-        except openai.AuthenticationError:
-            raise LLMUnavailable(
-                f"{base_url} refuses the key; set the right one in DMOA_LLM_KEY"
-            ) from None
-        except (openai.OpenAIError, ValueError) as error:
-            raise LLMUnavailable(
-                f"no OpenAI-compatible server answers at {base_url} ({error});"
-                " start it, or give another address by --llm openai:URL#MODEL"
-            ) from None
-        if any(entry.owned_by == "dmoa" for entry in models):
-            raise UsageError(
-                f"{base_url} is a dmoa node; a device needs an LLM of its own, so give the"
-                " address of its LLM server, or --llm smollm2"
-            )
-        names = [entry.id for entry in models]
-        if model is None:
-            if not names:
-                raise UsageError(f"{base_url} has no model; load one there first")
-            model = names[0]
-        elif names and model not in names:
-            raise UsageError(
-                f"{base_url} has no model {model!r}; it has {', '.join(sorted(names)[:20])}"
-            )
-        server = await find_out(client, model)
+            model = await _choose(client, base_url, model)
+            server = await find_out(client, model)
+        except BaseException:
+            await client.close()
+            raise
         if context_length:
             server = msgspec.structs.replace(server, context_length=context_length)
         return cls(client, server, model, name=name, pack=pack, extra_body=extra_body)
@@ -183,6 +162,34 @@ class OpenAICompatible:
                 return ContextExceeded(None, window)
             case _:
                 return LLMError(f"{name} failed: {str(error)[:300]}")
+
+
+async def _choose(client: openai.AsyncOpenAI, base_url: str, model: str | None) -> str:
+    """The model, which the server must have; see `OpenAICompatible.connect`."""
+    try:
+        models = [entry async for entry in client.models.list()]
+    except openai.AuthenticationError:
+        raise LLMUnavailable(
+            f"{base_url} refuses the key; set the right one in DMOA_LLM_KEY"
+        ) from None
+    except (openai.OpenAIError, ValueError) as error:
+        raise LLMUnavailable(
+            f"no OpenAI-compatible server answers at {base_url} ({error});"
+            " start it, or give another address by --llm openai:URL#MODEL"
+        ) from None
+    if any(entry.owned_by == "dmoa" for entry in models):
+        raise UsageError(
+            f"{base_url} is a dmoa node; a device needs an LLM of its own, so give the"
+            " address of its LLM server, or --llm smollm2"
+        )
+    names = [entry.id for entry in models]
+    if model is None and not names:
+        raise UsageError(f"{base_url} has no model; load one there first")
+    if model is not None and names and model not in names:
+        raise UsageError(
+            f"{base_url} has no model {model!r}; it has {', '.join(sorted(names)[:20])}"
+        )
+    return model or names[0]
 
 
 def _usage(chunk: ChatCompletionChunk) -> Usage | None:

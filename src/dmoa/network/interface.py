@@ -4,8 +4,8 @@ Payloads are bytes; `messages.py` gives them meaning. An implementation promises
 
 * `alive` follows reality within seconds, and a device that has left does not come back until
   it has really joined again; each time it joins it has a new incarnation.
-* `ask` yields the replies in order. It ends when the other side has ended, and raises
-  `PeerGone` when the other side is not there or disappears before that.
+* `ask` yields the replies in order, and raises `PeerGone` when it cannot deliver the request.
+  It ends when the other side has ended or disappeared: the replies must tell which.
 * The other side does not notice when an asker goes away: say so by a message.
 """
 

@@ -52,7 +52,7 @@ class Peers:
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
         joined: is called with the card of each new peer.
-        left: is called with the id of each device that disappeared.
+        left: is called with the id of each device that is gone.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Peers:
         self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
         self.strangers: dict[str, str] = {}  # device -> why it is no peer
         self._background: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def cards(self) -> dict[str, Card]:
         """The peers that are there now, by id in a fixed order."""
@@ -81,12 +82,14 @@ class Peers:
 
     def changed(self) -> None:
         """The network's `alive` is another: greet who came, forget who left."""
+        if self._closed:
+            return
         alive = self._network.alive()
         for device in [d for d in self._seen if d not in alive]:
             del self._seen[device]
             self._cards.pop(device, None)
             self.strangers.pop(device, None)
-            self._left(device)
+            self._spawn(self._confirm_gone(device))
         for device, incarnation in alive.items():
             if self._seen.get(device) == incarnation or len(self._seen) >= MAX_PEERS:
                 continue
@@ -101,6 +104,16 @@ class Peers:
         if self._seen.get(card.device) is not None and card.device not in self._cards:
             self._cards[card.device] = card
             self._joined(card)
+
+    async def _confirm_gone(self, device: str) -> None:
+        """A device that drains is not to be seen any more, but still waits for its answers."""
+        while device not in self._seen:
+            try:
+                await self.report(device, self.silence_seconds)
+            except PeerError:
+                self._left(device)
+                return
+            await asyncio.sleep(self.silence_seconds)
 
     async def _greet(self, device: str, incarnation: str) -> None:
         for attempt in range(1, 6):
@@ -175,7 +188,8 @@ class Peers:
         raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
 
     async def close(self) -> None:
-        """End what still runs in the background."""
+        """End what still runs in the background, and begin nothing more."""
+        self._closed = True
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -208,6 +222,9 @@ class Peers:
                     raise PeerRefused("garbage", str(error)) from None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

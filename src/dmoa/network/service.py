@@ -21,7 +21,7 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
-from dmoa.tasks import Answer, Piece, Step, Task
+from dmoa.tasks import Answer, Piece, Step, Task, Waiting
 
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
@@ -122,12 +122,15 @@ class PeerService:
         """Run a guest's task; small pieces are sent together."""
         now = asyncio.get_running_loop().time
         every = STREAM_SECONDS if task.stream else PIECE_SECONDS
-        text, sent = "", -every
+        # The first word of an answer goes out at once, those of a draft only with the rest.
+        text, sent = "", 0.0 if task.stream else now()
         try:
             steps = self._infer(task, origin)
             async with aclosing(steps):
                 async for step in steps:
                     match step:
+                        case Waiting(position=0):
+                            continue  # it begins at once, and will be heard of
                         case Piece(tool_calls=None):
                             text += step.text
                             if now() - sent < every:

@@ -3,15 +3,13 @@
 Keys, under `dmoa/NETWORK/`: `ask/DEVICE` answers requests; `alive/DEVICE/INCARNATION` is a
 liveliness token that exists while the device does. Zenoh calls back on threads of its own;
 everything here happens on the event loop that opened the network.
-
-Zenoh ends a query in the same way whether the other side has finished or died, so that the
-last reply of each request is an empty payload.
 """
 
 import asyncio
 import contextlib
 import json
 import secrets
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -26,7 +24,7 @@ LEASE_SECONDS = 3.0
 # The layers of the protocol have deadlines of their own; this only frees a forgotten query.
 QUERY_SECONDS = 24 * 3600.0
 MAX_REQUESTS = 2048
-_END = b""
+FINAL_SECONDS = 2.0
 
 
 class ZenohNetwork:
@@ -55,6 +53,7 @@ class ZenohNetwork:
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, newest last
         self._serving: set[asyncio.Task[None]] = set()
+        self._actions: deque[Callable[[], None]] = deque()
         self._session: zenoh.Session | None = None
         self._token: zenoh.LivelinessToken | None = None
 
@@ -74,10 +73,10 @@ class ZenohNetwork:
             ) from None
         self._session = session
         session.declare_queryable(
-            f"{self._prefix}/ask/{self._device}", self._on_query, complete=True
+            f"{self._prefix}/ask/{self._device}", _direct(self._on_query), complete=True
         )
         session.liveliness().declare_subscriber(
-            f"{self._prefix}/alive/*/*", self._on_liveliness, history=True
+            f"{self._prefix}/alive/*/*", _direct(self._on_liveliness), history=True
         )
         self._token = session.liveliness().declare_token(
             f"{self._prefix}/alive/{self._device}/{secrets.token_hex(8)}"
@@ -153,18 +152,27 @@ class ZenohNetwork:
         if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} cannot be asked")
         replies: asyncio.Queue[bytes | None] = asyncio.Queue()
+        ended = False
 
         def receive(reply: zenoh.Reply) -> None:
             if reply.ok is not None:
                 data = reply.ok.payload.to_bytes()
                 self._on_loop(lambda: replies.put_nowait(data))
 
+        def end() -> None:
+            nonlocal ended
+            ended = True
+            replies.put_nowait(None)
+
+        def cancel() -> None:
+            if not ended:
+                # Blocks until a callback that runs now is through, so not on this loop.
+                self._loop.run_in_executor(None, cancellation.cancel)
+
         cancellation = zenoh.CancellationToken()
         self._session.get(
             f"{self._prefix}/ask/{device}",
-            zenoh.handlers.Callback(
-                receive, lambda: self._on_loop(lambda: replies.put_nowait(None))
-            ),
+            _direct(receive, lambda: self._on_loop(end)),
             payload=payload,
             timeout=QUERY_SECONDS,
             consolidation=zenoh.ConsolidationMode.NONE,
@@ -172,19 +180,16 @@ class ZenohNetwork:
             express=True,
             cancellation_token=cancellation,
         )
-        ended = False
+        nothing = True
         try:
             while (reply := await replies.get()) is not None:
-                if reply == _END:
-                    ended = True
-                    return
+                nothing = False
                 yield reply
-            raise PeerGone(f"device {device} disappeared or was not there")
+            if nothing:
+                raise PeerGone(f"device {device} disappeared or was not there")
         finally:
-            if not ended:
-                # Blocks until a callback that runs now is through, so not on this loop,
-                # for which that callback may wait.
-                self._loop.run_in_executor(None, cancellation.cancel)
+            # Mostly the other side is about to end the query by itself.
+            self._loop.call_later(FINAL_SECONDS, cancel)
 
     # --- answering ------------------------------------------------------------------------
 
@@ -205,20 +210,11 @@ class ZenohNetwork:
             replies = self._serve(payload)
             async with aclosing(replies):
                 async for reply in replies:
-                    self._reply(query, reply)
-            self._reply(query, _END)
+                    query.reply(f"{self._prefix}/ask/{self._device}", reply, express=True)
         except zenoh.ZError:
             pass  # the asker or the session is gone: nobody listens any more
         finally:
             query.drop()
-
-    def _reply(self, query: zenoh.Query, payload: bytes) -> None:
-        query.reply(
-            f"{self._prefix}/ask/{self._device}",
-            payload,
-            congestion_control=zenoh.CongestionControl.BLOCK,
-            express=True,
-        )
 
     # --- ending ---------------------------------------------------------------------------
 
@@ -243,8 +239,21 @@ class ZenohNetwork:
         self._tokens.clear()
 
     def _on_loop(self, action: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and who could be told
-            self._loop.call_soon_threadsafe(action)
+        """Run an action of one of Zenoh's threads on the event loop, in order."""
+        first = not self._actions
+        self._actions.append(action)
+        if first:  # waking the loop is a system call: once for all that is there
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and who could be told
+                self._loop.call_soon_threadsafe(self._act)
+
+    def _act(self) -> None:
+        while self._actions:
+            self._actions.popleft()()
+
+
+def _direct(call: Callable[[Any], None], drop: Callable[[], None] | None = None) -> Any:
+    """A callback that Zenoh calls on its own thread; by default each has a new Python thread."""
+    return zenoh.handlers.Callback(call, drop, indirect=False)
 
 
 def _first_line(error: Exception) -> str:

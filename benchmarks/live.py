@@ -1,0 +1,151 @@
+"""What the live network costs beyond its LLMs: overhead, first token, throughput, memory.
+
+    python -m benchmarks.live
+
+Four real processes with scripted LLMs, real Zenoh, through the HTTP API with the official
+client. Ratios within one run, repeated; the last line is JSON.
+"""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import openai
+import psutil
+
+from dmoa.client import client
+from dmoa.local import LocalNetwork
+
+ALPHA, LAYERS, PROPOSERS = 0.1, 2, 3
+MODEL = f"dmoa-m{LAYERS}-k{PROPOSERS}"
+REPEATS = 5
+PROMPTS = 12
+MESSAGES: Any = [{"role": "user", "content": "What is a queue? Answer in a sentence."}]
+
+
+async def prompt_seconds(api: openai.AsyncOpenAI) -> tuple[float, float]:
+    """Wall time of one prompt, and from the last draft's arrival to the first token.
+
+    The second is measured against the owner's own record: the time from the start of the
+    prompt to the arrival of the last draft. It includes the request's way to the owner, so it
+    errs on the large side. The LLM's own time to its first token (an eighth of alpha) is off.
+    """
+    started = time.perf_counter()
+    first = 0.0
+    tree: dict[str, Any] = {}
+    stream = await api.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+    async for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content and not first:
+            first = time.perf_counter() - started
+        tree = (chunk.model_extra or {}).get("dmoa") or tree
+    seconds = time.perf_counter() - started
+    last_draft = max(p["asked_at"] + p["seconds"] for p in tree["layers"][-1]["proposers"])
+    return seconds, first - last_draft - ALPHA / 8
+
+
+async def direct_seconds(apis: list[openai.AsyncOpenAI], models: list[str]) -> float:
+    """The same inferences by a plain asyncio client of the four LLMs, one queue each."""
+    started = time.perf_counter()
+
+    async def one(i: int) -> str:
+        answer = await apis[i].chat.completions.create(model=models[i], messages=MESSAGES)
+        return answer.choices[0].message.content or ""
+
+    for _ in range(LAYERS):
+        await asyncio.gather(*(one(i) for i in range(PROPOSERS + 1)))
+    await one(0)
+    return time.perf_counter() - started
+
+
+async def sleep_seconds() -> float:
+    """The critical path alone: as many sleeps in a row. What the machine can do at best."""
+    started = time.perf_counter()
+    for _ in range(LAYERS + 1):
+        await asyncio.gather(*(asyncio.sleep(ALPHA) for _ in range(PROPOSERS + 1)))
+    return time.perf_counter() - started
+
+
+async def overhead() -> dict[str, Any]:
+    """Wall time over the critical path (M+1) alpha, on an idle network."""
+    critical = (LAYERS + 1) * ALPHA
+    ratios: dict[str, list[float]] = {"dmoa": [], "direct": [], "sleeps": []}
+    first_tokens: list[float] = []
+    async with LocalNetwork(4, f"scripted:deterministic,mean={ALPHA}") as network:
+        apis = [client(device.url, None) for device in network.devices]
+        models = [[m.id async for m in api.models.list()][-1] for api in apis]
+        for _ in range(3):  # connections, imports
+            await prompt_seconds(apis[0])
+            await direct_seconds(apis, models)
+        for _ in range(REPEATS):
+            for _ in range(PROMPTS):
+                seconds, first = await prompt_seconds(apis[0])
+                ratios["dmoa"].append(seconds / critical)
+                first_tokens.append(first)
+                ratios["direct"].append(await direct_seconds(apis, models) / critical)
+                ratios["sleeps"].append(await sleep_seconds() / critical)
+        memory = [psutil.Process(d.pid).memory_info().rss / 1e6 for d in network.devices]
+        for api in apis:
+            await api.close()
+    return {
+        "overhead": {name: spread(values) for name, values in ratios.items()},
+        "first_token_ms": spread([1000 * t for t in first_tokens]),
+        "node_megabytes": spread(memory),
+    }
+
+
+async def throughput() -> dict[str, Any]:
+    """Prompts per second through one node's API with LLMs that take no time."""
+    rates = []
+    async with LocalNetwork(4, "scripted:deterministic,mean=0") as network:
+        api = client(network.devices[0].url, None)
+
+        async def worker(count: int) -> None:
+            for _ in range(count):
+                await api.chat.completions.create(model=MODEL, messages=MESSAGES)
+
+        await worker(5)
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            await asyncio.gather(*(worker(10) for _ in range(8)))
+            rates.append(80 / (time.perf_counter() - started))
+        await api.close()
+    return {"prompts_per_second": spread(rates)}
+
+
+def help_seconds() -> dict[str, Any]:
+    """How long `dmoa --help` takes, beside an empty Python."""
+    times: dict[str, list[float]] = {"help_seconds": [], "empty_python_seconds": []}
+    for _ in range(REPEATS):
+        for name, command in (
+            ("help_seconds", ["-m", "dmoa", "--help"]),
+            ("empty_python_seconds", ["-c", "pass"]),
+        ):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times[name].append(time.perf_counter() - started)
+    return {name: spread(values) for name, values in times.items()}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Minimum, median and maximum."""
+    return {
+        "min": round(min(values), 4),
+        "median": round(statistics.median(values), 4),
+        "max": round(max(values), 4),
+    }
+
+
+def main() -> None:
+    """Run all, show them, and end with one JSON line."""
+    results = {**asyncio.run(overhead()), **asyncio.run(throughput()), **help_seconds()}
+    for name, value in results.items():
+        print(f"{name}: {value}")
+    print(json.dumps({"benchmark": "live", **results}))
+
+
+if __name__ == "__main__":
+    main()
