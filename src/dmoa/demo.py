@@ -26,7 +26,7 @@ PROMPTS = (
     ("dmoa-m1-k2", "What is the difference between a virus and a bacterium?"),
     ("dmoa-m2-k3", "Explain in simple words what a queue is and why a long one is bad."),
 )
-MAX_TOKENS = 56
+MAX_TOKENS = 40
 
 
 @dataclass
@@ -104,7 +104,7 @@ async def _ask(console: Console, device: DeviceProcess, model: str, prompt: str)
                         reply = item
                 live.update(draw())
     seconds = time.perf_counter() - started
-    console.print()
+    console.print("\n")
     return Asked(device.name, reply, first_token, seconds)
 
 

@@ -11,6 +11,7 @@ from dmoa.cli.models import models
 from dmoa.cli.plan import plan
 from dmoa.cli.replay import replay
 from dmoa.cli.reproduce import reproduce
+from dmoa.cli.score import score
 from dmoa.cli.simulate import simulate
 from dmoa.cli.status import status
 from dmoa.cli.up import up
@@ -37,6 +38,7 @@ app.add_typer(models, name="models", rich_help_panel=RUN)
 app.command(rich_help_panel=STUDY)(plan)
 app.command(rich_help_panel=STUDY)(simulate)
 app.command(rich_help_panel=STUDY)(replay)
+app.command(rich_help_panel=STUDY)(score)
 app.add_typer(reproduce, name="reproduce", rich_help_panel=STUDY)
 
 

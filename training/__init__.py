@@ -1,0 +1,1 @@
+"""How the pocket LLMs are made; `training/README.md` gives the commands. Needs a GPU, PyTorch."""
