@@ -53,6 +53,8 @@ def main() -> None:
             "tail_drop_cancel": {"queue": {"bound": 20, "cancel": True}},
             "door": {"admission": door},
             "ladder": {"admission": ladder},
+            "door_backlog": {"admission": door, "protocol": {"policy": "backlog"}},
+            "ladder_backlog": {"admission": ladder, "protocol": {"policy": "backlog"}},
             "door_owner_first": {"admission": door, "protocol": {"discipline": "owner-first"}},
             "door_unequal_users": {"admission": door, "network": {"rate": one_busy}},
             "ladder_unequal_users": {"admission": ladder, "network": {"rate": one_busy}},

@@ -26,11 +26,8 @@ def tables(
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
     from dmoa.report.paper import burst_picture, burst_table, steady_table
-    from dmoa.report.simulation import PICTURE_KINDS, check_kind
-    from dmoa.simulation.extra import needed
 
-    needed()
-    check_kind(picture, PICTURE_KINDS, "--picture")
+    _check(picture)
     from dmoa.simulation.paper import reproduce_tables
 
     with bar("bursts and steady states") as tell:
@@ -57,11 +54,8 @@ def theorem(
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
     from dmoa.report.paper import theorem_picture, theorem_table
-    from dmoa.report.simulation import PICTURE_KINDS, check_kind
-    from dmoa.simulation.extra import needed
 
-    needed()
-    check_kind(picture, PICTURE_KINDS, "--picture")
+    _check(picture)
     from dmoa.simulation.paper import reproduce_theorem
 
     with bar("both sides of load 1") as tell:
@@ -75,3 +69,12 @@ def theorem(
         print_json(found)
         return
     print_table(theorem_table(found))
+
+
+def _check(picture: Path | None) -> None:
+    """See to it that all will work, before anything runs."""
+    from dmoa.report.simulation import PICTURE_KINDS, check_kind
+    from dmoa.simulation.extra import needed
+
+    needed()
+    check_kind(picture, PICTURE_KINDS, "--picture")

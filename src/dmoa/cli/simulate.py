@@ -140,6 +140,7 @@ def _tables(path: Path | None, given: dict[str, dict[str, Any]]) -> tuple[dict[s
         if name == "service" and chosen.get("law", old.get("law")) != old.get("law"):
             old = {}  # another law has other parameters
         tables[name] = {**old, **chosen}
+        text = ""  # a fault may be a flag's: name no line of the file
     if path is None:
         for table, keys in (("network", ("alpha", "rate")), ("protocol", ("layers", "proposers"))):
             for key in keys:

@@ -7,10 +7,11 @@ import numpy as np
 
 from dmoa.admission import ladder, thresholds, work_limit
 from dmoa.errors import UsageError
-from dmoa.simulation import detailed_kernel as kernel
-from dmoa.simulation.arrivals import Recorded, draw_arrivals
-from dmoa.simulation.detailed_kernel import Live, Results, Rules
-from dmoa.simulation.engine import Progress, Replication, arrivals_to_draw, build_model
+from dmoa.simulation import detailed_state as state
+from dmoa.simulation.arrivals import Recorded
+from dmoa.simulation.detailed_kernel import run
+from dmoa.simulation.detailed_state import Live, Results, Rules
+from dmoa.simulation.engine import Progress, Replication, build_model, lay_out
 from dmoa.simulation.kernel import Model
 from dmoa.simulation.random_numbers import new_stream
 from dmoa.simulation.scenario import Scenario
@@ -45,10 +46,10 @@ def new_live(model: Model, rules: Rules, prompts: int) -> Live:
     n = len(model.alphas)
     rows = 1024
     counts = np.zeros(8, np.int64)
-    counts[kernel.FREE_TASKS] = rows
+    counts[state.FREE_TASKS] = rows
     tasks = np.zeros((rows, 8), np.int64)
-    tasks[:, kernel.NEXT] = np.arange(1, rows + 1)
-    tasks[:, kernel.SIBLING] = -1
+    tasks[:, state.NEXT] = np.arange(1, rows + 1)
+    tasks[:, state.SIBLING] = -1
     guests = n if rules.owner_first else 0
     return Live(
         tasks=tasks,
@@ -108,26 +109,20 @@ def replicate_detailed(
             f"{network.size} devices with bounds, failures, admission or owner-first service are"
             f" more than the {_LARGEST} that can be simulated; use plain fcfs, or fewer devices"
         )
-    arrivals_seed, stream_seed, failure_seed = seed.spawn(3)
-    poisson = scenario.arrivals.law == "poisson"
-    prompts = len(recorded.times) if recorded else scenario.run.prompts
-    warmup = warmup if poisson else 0
-    wanted = prompts + warmup
-    if recorded:
-        arrivals = recorded.to_arrivals()
-    else:
-        drawn = arrivals_to_draw(scenario, network, load, wanted, stable=stable)
-        arrivals = draw_arrivals(np.random.default_rng(arrivals_seed), network.rates, drawn)
+    course = lay_out(
+        scenario, network, seed, warmup=warmup, load=load, stable=stable, recorded=recorded
+    )
+    arrivals, warmup, wanted = course.arrivals, course.warmup, course.wanted
     times = arrivals.times
     model = build_model(scenario, network, track=False)
     rules = build_rules(scenario, network)
     live = new_live(model, rules, len(times))
     if rules.mean_up > 0:
-        failures = np.random.default_rng(failure_seed)
+        failures = np.random.default_rng(course.seeds[1])
         for device, until in enumerate(failures.exponential(rules.mean_up, network.size)):
-            kernel.add_event(live, until, kernel.DEVICE_FAILS, device, 0)
+            state.add_event(live, until, state.DEVICE_FAILS, device, 0)
     if rules.target > 0:
-        kernel.add_event(live, 0.0, kernel.GOSSIP, 0, 0)
+        state.add_event(live, 0.0, state.GOSSIP, 0, 0)
     results = Results(
         latencies=np.full(len(times), np.nan),
         fates=np.zeros(len(times), np.int8),
@@ -137,14 +132,12 @@ def replicate_detailed(
         totals=np.zeros(4),
         queues=np.zeros((2, network.size), np.int64),
     )
-    since = float(times[warmup]) if warmup else 0.0
-    window = np.array([since, float(times[wanted]) if poisson else math.inf])
+    since = course.window[0]
+    window = np.array(course.window)
     marks = np.array([wanted // 2, wanted - 1])
-    stream = new_stream(stream_seed)
+    stream = new_stream(course.seeds[0])
     begun = time.perf_counter()
-    while not kernel.run(
-        model, rules, arrivals, live, results, window, stream, marks, wanted, stable
-    ):
+    while not run(model, rules, arrivals, live, results, window, stream, marks, wanted, stable):
         live = _grown(live)
     wall = time.perf_counter() - begun
     if progress:
@@ -158,11 +151,11 @@ def replicate_detailed(
     return Replication(
         latencies=results.latencies[warmup:wanted],
         warmup=results.latencies[:warmup],
-        queue_mean=float(results.totals[kernel.WAITED]) / network.size / elapsed,
-        longest=int(results.totals[kernel.LONGEST]),
-        utilisation=float(results.totals[kernel.BUSY]) / slots / elapsed,
+        queue_mean=float(results.totals[state.WAITED]) / network.size / elapsed,
+        longest=int(results.totals[state.LONGEST]),
+        utilisation=float(results.totals[state.BUSY]) / slots / elapsed,
         growth=growth,
-        tasks=int(results.totals[kernel.TASKS]),
+        tasks=int(results.totals[state.TASKS]),
         elapsed=elapsed,
         wall=wall,
         outcomes=_outcomes(scenario, results, slice(warmup, wanted), since, until, slots),
@@ -180,21 +173,21 @@ def _outcomes(
     """Shares of what became of the measured prompts, and goodput."""
     fates = results.fates[measured]
     found = {
-        "answered": float((fates == kernel.ANSWERED).mean()),
-        "refused": float((fates == kernel.REFUSED).mean()),
-        "failed": float((fates == kernel.FAILED).mean()),
-        "lost": float((fates == kernel.LOST).mean()),
+        "answered": float((fates == state.ANSWERED).mean()),
+        "refused": float((fates == state.REFUSED).mean()),
+        "failed": float((fates == state.FAILED).mean()),
+        "lost": float((fates == state.LOST).mean()),
         # Service seconds of answered prompts, of all that the slots had.
         "goodput": _goodput(results, since, until, slots),
     }
     if scenario.admission.ladder:
-        admitted = results.rungs[measured][fates == kernel.ANSWERED]
+        admitted = results.rungs[measured][fates == state.ANSWERED]
         found["mean_rung"] = float(admitted.mean()) if len(admitted) else math.nan
     return found
 
 
 def _goodput(results: Results, since: float, until: float, slots: int) -> float:
-    answered = results.fates == kernel.ANSWERED
+    answered = results.fates == state.ANSWERED
     inside = answered & (results.closed >= since) & (results.closed < until)
     return float(results.spent[inside].sum()) / slots / (until - since)
 
@@ -203,11 +196,11 @@ def _grown(live: Live) -> Live:
     """Twice the room for tasks and events."""
     rows = len(live.seconds)
     more = np.zeros((rows, 8), np.int64)
-    more[:, kernel.NEXT] = np.arange(rows + 1, 2 * rows + 1)
-    more[:, kernel.SIBLING] = -1
-    more[-1, kernel.NEXT] = live.counts[kernel.FREE_TASK]
-    live.counts[kernel.FREE_TASK] = rows
-    live.counts[kernel.FREE_TASKS] += rows
+    more[:, state.NEXT] = np.arange(rows + 1, 2 * rows + 1)
+    more[:, state.SIBLING] = -1
+    more[-1, state.NEXT] = live.counts[state.FREE_TASK]
+    live.counts[state.FREE_TASK] = rows
+    live.counts[state.FREE_TASKS] += rows
     return live._replace(
         tasks=np.concatenate((live.tasks, more)),
         seconds=np.concatenate((live.seconds, np.zeros(rows))),

@@ -232,6 +232,53 @@ def compile_kernel() -> None:
     engine.queues(0.0)
 
 
+@dataclass(frozen=True)
+class Course:
+    """What one replication goes through.
+
+    Attributes:
+        arrivals: of all prompts: warm-up, measured ones, and those after them.
+        warmup: how many come before the measured ones.
+        wanted: warm-up and measured ones together.
+        window: seconds from and to which queue and utilisation are measured.
+        seeds: of services and draws, and of failures.
+    """
+
+    arrivals: Arrivals
+    warmup: int
+    wanted: int
+    window: tuple[float, float]
+    seeds: tuple[np.random.SeedSequence, np.random.SeedSequence]
+
+
+def lay_out(
+    scenario: Scenario,
+    network: Network,
+    seed: np.random.SeedSequence,
+    *,
+    warmup: int,
+    load: float,
+    stable: bool,
+    recorded: Recorded | None,
+) -> Course:
+    """Draw the arrivals of a replication, or take recorded ones; see `replicate`."""
+    arrivals_seed, stream_seed, failure_seed = seed.spawn(3)
+    if recorded:
+        prompts, warmup = len(recorded.times), 0
+        arrivals = recorded.to_arrivals()
+    else:
+        prompts = scenario.run.prompts
+        warmup = warmup if scenario.arrivals.law == "poisson" else 0
+        drawn = arrivals_to_draw(scenario, network, load, prompts + warmup, stable=stable)
+        arrivals = draw_arrivals(np.random.default_rng(arrivals_seed), network.rates, drawn)
+    wanted = prompts + warmup
+    times = arrivals.times
+    since = float(times[warmup]) if warmup else 0.0
+    # Without prompts afterwards, all is measured until the last answer.
+    until = float(times[wanted]) if len(times) > wanted else math.inf
+    return Course(arrivals, warmup, wanted, (since, until), (stream_seed, failure_seed))
+
+
 def replicate(
     scenario: Scenario,
     network: Network,
@@ -255,25 +302,16 @@ def replicate(
         recorded: arrivals instead of drawn ones.
         progress: is told the share that is done.
     """
-    arrivals_seed, stream_seed = seed.spawn(2)
-    poisson = scenario.arrivals.law == "poisson"
-    prompts = len(recorded.times) if recorded else scenario.run.prompts
-    wanted = prompts + (warmup if poisson else 0)
+    course = lay_out(
+        scenario, network, seed, warmup=warmup, load=load, stable=stable, recorded=recorded
+    )
     model = build_model(scenario, network)
-    if recorded:
-        arrivals = recorded.to_arrivals()
-    else:
-        drawn = arrivals_to_draw(scenario, network, load, wanted, stable=stable)
-        arrivals = draw_arrivals(np.random.default_rng(arrivals_seed), network.rates, drawn)
+    arrivals, wanted, window = course.arrivals, course.wanted, course.window
     times = arrivals.times
-    if poisson:
-        window = (float(times[warmup]) if warmup else 0.0, float(times[wanted]))
-    else:
-        window = (0.0, math.inf)
     rate = len(times) / max(float(times[-1]), 1e-300)
     open_prompts = rate * 5 * (network.layers + 1) * max(network.alphas) / (1 - min(load, 0.9))
     engine = Engine(
-        model, arrivals, wanted, new_stream(stream_seed), window,
+        model, arrivals, wanted, new_stream(course.seeds[0]), window,
         day=3 / rate / max(network.layers, 1),
         places=int(min(max(open_prompts, 1024), len(times) + 1)),
     )  # fmt: skip
@@ -294,8 +332,8 @@ def replicate(
     elapsed = window[1] - window[0]
     state = engine.state
     return Replication(
-        latencies=engine.latencies[wanted - prompts :],
-        warmup=engine.latencies[: wanted - prompts],
+        latencies=engine.latencies[course.warmup :],
+        warmup=engine.latencies[: course.warmup],
         queue_mean=float(state.sums[kernel.WAITED]) / network.size / elapsed,
         longest=int(state.counts[kernel.LONGEST]),
         utilisation=float(state.sums[kernel.BUSY]) / len(state.free_at) / elapsed,

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -65,6 +66,10 @@ class Outcome:
         return asdict(self)
 
 
+class StoppedEarly(Exception):
+    """A replication that nobody waits for any more."""
+
+
 def simulate(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,
@@ -124,9 +129,12 @@ def run_replications(
         compile_detailed()
     seeds = np.random.SeedSequence(scenario.run.seed).spawn(scenario.run.replications)
     done = [0.0] * len(seeds)
+    stopped = threading.Event()
 
     def one(index: int) -> Replication:
         def tell(share: float) -> None:
+            if stopped.is_set():
+                raise StoppedEarly
             done[index] = share
             if progress:
                 progress(sum(done) / len(done))
@@ -141,7 +149,12 @@ def run_replications(
         return [one(index) for index in range(len(seeds))]
     # Threads are enough: the kernels release the interpreter's lock.
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, range(len(seeds))))
+        futures = [pool.submit(one, index) for index in range(len(seeds))]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            # After Ctrl-C or a failure the others stop at their next report of progress.
+            stopped.set()
 
 
 def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome:

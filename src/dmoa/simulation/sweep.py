@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from dmoa.errors import BadScenario, NoCluster, UsageError
 from dmoa.simulation.engine import Progress
 from dmoa.simulation.scenario import Scenario, scenario_of
-from dmoa.simulation.study import simulate
+from dmoa.simulation.study import StoppedEarly, simulate
 
 CONNECT_SECONDS = 10
 _RETRIES = 3  # of a point whose worker disappears
@@ -99,20 +100,29 @@ def sweep(
     return [done[key] for key in keys]
 
 
-def _simulate_point(place: int, tables: dict[str, Any], threads: int | None) -> tuple[int, Row]:
-    return place, simulate(tables, threads=threads).to_dict()
+def _simulate_point(
+    place: int, tables: dict[str, Any], threads: int | None, progress: Progress | None = None
+) -> tuple[int, Row]:
+    return place, simulate(tables, threads=threads, progress=progress).to_dict()
 
 
 def _on_cores(
     tasks: list[tuple[int, dict[str, Any]]], threads: int | None
 ) -> Iterator[tuple[int, Row]]:
+    stopped = threading.Event()
+
+    def tell(_: float) -> None:
+        if stopped.is_set():
+            raise StoppedEarly
+
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
-    futures = [pool.submit(_simulate_point, place, tables, 1) for place, tables in tasks]
+    futures = [pool.submit(_simulate_point, place, tables, 1, tell) for place, tables in tasks]
     try:
         for future in as_completed(futures):
             yield future.result()
     finally:
-        # After an interruption or a failure, points that have not begun do not begin.
+        # After Ctrl-C or a failure, points that have begun stop at their next report of progress.
+        stopped.set()
         pool.shutdown(cancel_futures=True)
 
 
