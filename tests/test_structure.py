@@ -112,3 +112,9 @@ def test_no_file_names_a_package_index() -> None:
     index = "index" + "-url"
     for path in [root / "pyproject.toml", root / "Makefile", *PACKAGE.rglob("*.py")]:
         assert index not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_reference_of_the_command_line_is_up_to_date() -> None:
+    generate = PACKAGE.parent.parent / "docs" / "generate.py"
+    done = subprocess.run([sys.executable, str(generate), "--check"], check=False)
+    assert done.returncode == 0, "run `make docs`"
