@@ -90,7 +90,11 @@ class ZenohNetwork:
         self._connect += [e for e in endpoints if e not in self._connect]
         await self._leave()
         self._changed()
-        await self._join()
+        while True:  # until this network is closed, which cancels whoever waits here
+            try:
+                return await self._join()
+            except UsageError:  # the old socket is still going, or another program was quicker
+                await asyncio.sleep(1.0)
 
     def configured(self) -> list[str]:
         """The endpoints of known peers."""
