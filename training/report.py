@@ -37,12 +37,14 @@ class Runs:
             return self._best_alone(bits, name.removeprefix("best "))
         same_net = name.replace("diverse", "same") if name.endswith("k=0") else name
         row = bits[name] if name in bits else bits[same_net.replace("diverse", "same")]
-        return row.mean(0)
+        share: NDArray[np.float64] = row.mean(0)
+        return share
 
     @staticmethod
     def _best_alone(bits: Bits, name: str) -> NDArray[np.float64]:
         """The single member that did best on these very questions: an optimistic baseline."""
-        return bits[name][int(bits[name].mean(1).argmax())].astype(float)
+        best: NDArray[np.float64] = bits[name][int(bits[name].mean(1).argmax())].astype(float)
+        return best
 
     def shown(self, name: str, minus: str | None = None) -> str:
         """Mean over seeds, its interval over questions, and each seed's figure."""
