@@ -7,7 +7,9 @@ message; drafts of other models follow it, one numbered line each:
     1: Dranko, I am sure.
     2: Sheltin, but I am not sure.
 
-The chat template in each GGUF file adds the last line, `A:`. This module depends on nothing,
+The chat template in each GGUF file adds the last line, `A:`. Send this one message and no
+other: the template ignores earlier turns, but llama.cpp puts a system message in front of the
+question, which then is none of PocketQA's. A reply may start with a space. This module depends on nothing,
 so that the live network can use it without the evaluation.
 """
 
