@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmoa.client import Reply, ask, ask_async
+    from dmoa.simulation.replay import replay
+    from dmoa.simulation.study import simulate
+    from dmoa.theory.planner import plan
 
 __version__ = "0.1.0"
 
 # verb -> module that defines it
 _VERBS = {
+    "plan": "dmoa.theory.planner",
+    "replay": "dmoa.simulation.replay",
+    "simulate": "dmoa.simulation.study",
     "Reply": "dmoa.client",
     "ask": "dmoa.client",
     "ask_async": "dmoa.client",
 }
 
-__all__ = ["Reply", "__version__", "ask", "ask_async"]
+__all__ = ["Reply", "__version__", "ask", "ask_async", "plan", "replay", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import openai
 
+from dmoa.aggregation import Aggregation, Method
 from dmoa.errors import DmoaError, UsageError
 
 DEFAULT_NODE = "http://127.0.0.1:8765"
@@ -70,6 +71,7 @@ async def stream(
     node: str = DEFAULT_NODE,
     model: str = "dmoa",
     key: str | None = None,
+    aggregation: Aggregation | None = None,
     **parameters: Any,
 ) -> AsyncGenerator[Progress | TextPiece | Reply, None]:
     """Progress and pieces as they come, then the whole reply.
@@ -83,7 +85,7 @@ async def stream(
     async with client(node, key) as opened:
         try:
             chunks = await opened.chat.completions.create(
-                model=model,
+                model=model + (aggregation.suffix if aggregation else ""),
                 messages=_messages(conversation),
                 stream=True,
                 stream_options={"include_usage": True},
@@ -130,6 +132,9 @@ async def ask_async(
     node: str = DEFAULT_NODE,
     model: str = "dmoa",
     key: str | None = None,
+    method: Method = "synthesise",
+    early_stop: bool = False,
+    fallback: bool = False,
     **parameters: Any,
 ) -> Reply:
     """Ask a node, and wait for the whole answer.
@@ -139,12 +144,14 @@ async def ask_async(
         node: URL of the node.
         model: `dmoa`, `dmoa-mM-kK`, or the node's own model.
         key: the node's API key, if it has one.
+        method, early_stop, fallback: what is done with drafts, see `dmoa.aggregation`.
         parameters: more of OpenAI's parameters, such as `temperature` or `max_tokens`.
 
     Raises:
         DmoaError: the node cannot be reached, or refuses.
     """
-    items = stream(conversation, node=node, model=model, key=key, **parameters)
+    how = Aggregation(method, early_stop, fallback)
+    items = stream(conversation, node=node, model=model, key=key, aggregation=how, **parameters)
     async for item in items:
         if isinstance(item, Reply):
             return item

@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from dmoa.aggregation import Aggregation, Method
 from dmoa.errors import UsageError
 from dmoa.protocol import MAX_LAYERS, MAX_PROPOSERS, LayerPolicy
 from dmoa.queue import DEFAULT_MAX_BYTES, DEFAULT_MAX_TASKS
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
         threads: CPU threads of a model in this process.
         slots: inferences at once; raise it for servers that batch.
         layers, proposers: M and k of the model `dmoa`.
+        aggregation, early_stop, fallback: what the model `dmoa` does with drafts, see
+            `dmoa.aggregation`.
         deadline, quorum, grace: see `LayerPolicy`.
         prompt_deadline: seconds after which a prompt is given up.
         stall_seconds: an LLM without a token for so long has failed.
@@ -71,6 +74,9 @@ class Settings(BaseSettings):
     slots: int = Field(1, ge=1)
     layers: int = Field(1, ge=0, le=MAX_LAYERS)
     proposers: int = Field(3, ge=0, le=MAX_PROPOSERS)
+    aggregation: Method = "synthesise"
+    early_stop: bool = False
+    fallback: bool = False
     deadline: float = Field(LayerPolicy.deadline, gt=0)
     quorum: float = Field(LayerPolicy.quorum, ge=0, le=1)
     grace: float = Field(LayerPolicy.grace, ge=0)
@@ -100,6 +106,11 @@ class Settings(BaseSettings):
     def policy(self) -> LayerPolicy:
         """How long layers wait."""
         return LayerPolicy(self.deadline, self.quorum, self.grace)
+
+    @property
+    def default_aggregation(self) -> Aggregation:
+        """What the model `dmoa` does with drafts."""
+        return Aggregation(self.aggregation, self.early_stop, self.fallback)
 
     def api_address(self) -> tuple[str, int]:
         """Host and port of the HTTP API.

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+from dmoa.aggregation import Experience
 from dmoa.chat import Message, Sampling
 from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
 from dmoa.events import Accepted, Event, Finished
@@ -83,6 +84,7 @@ class Device:
         self.service = PeerService(
             self.card, self.report, self.inferences.run, self.peer_links.welcome
         )
+        self.experience = Experience()
         self.open_prompts = 0
         self.draining = False
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
@@ -145,7 +147,7 @@ class Device:
         async def run() -> Finished:
             try:
                 async with asyncio.timeout(self.prompt_deadline):
-                    return await answer(prompt, self, self.random, tell)
+                    return await answer(prompt, self, self.random, tell, self.experience)
             except TimeoutError:
                 raise DeadlinePassed(
                     f"the prompt was not answered in {self.prompt_deadline:.0f} s;"

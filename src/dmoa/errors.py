@@ -2,6 +2,9 @@
 
     DmoaError                   exit status 1; something failed while running
     ├── UsageError              exit status 2; a flag, a setting or a file is wrong
+    │   ├── BadScenario         a scenario file or its values make no sense
+    │   ├── BadTrace            a trace to replay is not of the published form
+    │   └── NoCluster           the cluster that a sweep was sent to is not there
     ├── LLMError                this device's LLM did not do its work
     │   ├── LLMUnavailable      it cannot be reached or loaded
     │   ├── LLMStalled          it made no token for too long
@@ -29,6 +32,18 @@ class UsageError(DmoaError):
     """A flag, a setting or an input file is wrong; nothing was started."""
 
     exit_status = 2
+
+
+class BadScenario(UsageError):
+    """A scenario file, or the values of a scenario, make no sense."""
+
+
+class BadTrace(UsageError):
+    """A trace to replay is not of the published script's form."""
+
+
+class NoCluster(UsageError):
+    """The cluster that a sweep was sent to is not there."""
 
 
 class LLMError(DmoaError):

@@ -119,7 +119,9 @@ async def _running(settings: Settings, say: Say) -> AsyncGenerator[tuple[Device,
         )
         app = make_app(
             device,
-            default=CommitteeSize(settings.layers, settings.proposers),
+            default=CommitteeSize(
+                settings.layers, settings.proposers, settings.default_aggregation
+            ),
             policy=settings.policy,
             keys=keys,
             problems=lambda: upkeep.problems,

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dmoa.aggregation import Aggregation, Experience, agreed
 from dmoa.chat import Constraints, Message, Sampling
 from dmoa.errors import (
     ContextExceeded,
@@ -35,6 +36,7 @@ from dmoa.events import (
     Text,
 )
 from dmoa.prompts import INSTRUCTION, strip_reasoning
+from dmoa.proposers import draw_uniform
 from dmoa.records import InferenceRecord, LayerRecord, Outcome, PromptRecord
 from dmoa.tasks import Answer, Piece, Step, Task
 
@@ -98,8 +100,17 @@ class Prompt:
     sampling: Sampling = Sampling()
     constraints: Constraints | None = None
     instruction: str = INSTRUCTION
+    aggregation: Aggregation = Aggregation()
     policy: LayerPolicy = field(default_factory=LayerPolicy)
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A draft, and the device that wrote it."""
+
+    device: str
+    text: str
 
 
 async def answer(
@@ -107,6 +118,7 @@ async def answer(
     committee: Committee,
     random_generator: random.Random,
     tell: Callable[[Event], None],
+    experience: Experience | None = None,
 ) -> Finished:
     """Run a prompt through its layers and the aggregation.
 
@@ -115,13 +127,15 @@ async def answer(
         committee: the devices.
         random_generator: draws the proposers.
         tell: is called with each event as it happens, the returned one last.
+        experience: what the owner's device has learnt of drafts; grows.
 
     Raises:
         ContextExceeded: the prompt is longer than every window.
         QueueFull: every device refused for want of room.
         NobodyAnswered: no device could answer.
     """
-    return await _Run(prompt, committee, random_generator, tell).answer()
+    run = _Run(prompt, committee, random_generator, tell, experience or Experience())
+    return await run.answer()
 
 
 class _Run:
@@ -133,7 +147,10 @@ class _Run:
         committee: Committee,
         random_generator: random.Random,
         tell: Callable[[Event], None],
+        experience: Experience,
     ) -> None:
+        self.experience = experience
+        self.layers = prompt.layers
         self.prompt = prompt
         self.committee = committee
         self.random = random_generator
@@ -141,18 +158,17 @@ class _Run:
         self.now = asyncio.get_running_loop().time
         self.started = self.now()
         self.asked = 0
-        k = min(prompt.proposers, len(committee.peers())) if prompt.layers else 0
         self.record = PromptRecord(
-            id=prompt.id, M=prompt.layers, k=k, k_requested=prompt.proposers if prompt.layers else 0
+            id=prompt.id, M=prompt.layers, k=0, k_requested=prompt.proposers if prompt.layers else 0
         )
+        if prompt.aggregation.fallback and self.layers and experience.leaves_committee_out():
+            self.layers = self.record.M = 0
+            self._note("the committee was left out: the own drafts have been the best ones lately")
 
     async def answer(self) -> Finished:
         self.tell(Accepted(self.record))
         try:
-            drafts: list[str] = []
-            for layer in range(1, self.prompt.layers + 1):
-                drafts = await self._layer(layer, drafts)
-            finished = await self._aggregate(drafts)
+            finished = await self._through_layers()
         except DmoaError as error:
             self.record.error = str(error)
             raise
@@ -162,9 +178,42 @@ class _Run:
         self.tell(finished)
         return finished
 
+    async def _through_layers(self) -> Finished:
+        how = self.prompt.aggregation
+        drafts: list[Proposal] = []
+        for layer in range(1, self.layers + 1):
+            drafts = await self._layer(layer, drafts)
+            texts = [draft.text for draft in drafts]
+            if how.early_stop and (index := agreed(texts)) is not None:
+                if layer < self.layers:
+                    self._note(f"the drafts of layer {layer} agree; no further layer was asked")
+                return self._selected(texts[index])
+        if how.method != "synthesise" and drafts:
+            if self.prompt.constraints is None:
+                texts = [draft.text for draft in drafts]
+                return self._selected(texts[self._choose(drafts)])
+            self._note(f"tools and formats need an aggregator, so {how.method} was not used")
+        return await self._aggregate([draft.text for draft in drafts])
+
+    def _choose(self, drafts: list[Proposal]) -> int:
+        # The own draft first: on a tie it wins, and its device's record is what fallback reads.
+        order = sorted(range(len(drafts)), key=lambda i: drafts[i].device != self.committee.own)
+        chosen = self.experience.choose(
+            self.prompt.aggregation.method,
+            [drafts[i].text for i in order],
+            [drafts[i].device for i in order],
+        )
+        return order[chosen]
+
+    def _selected(self, text: str) -> Finished:
+        """A draft as the answer, without a last inference."""
+        self.tell(Text(text))
+        self.record.total()
+        return Finished(text, "stop", self.record)
+
     # --- layers ---------------------------------------------------------------------------
 
-    async def _layer(self, layer: int, before: list[str]) -> list[str]:
+    async def _layer(self, layer: int, before: list[Proposal]) -> list[Proposal]:
         """One layer of proposers; returns its drafts in the order in which they were asked."""
         policy, started = self.prompt.policy, self.now()
         peers = list(self.committee.peers())
@@ -174,24 +223,26 @@ class _Run:
                 f"layer {layer}: {wanted} of {self.prompt.proposers} other devices were there"
             )
         # A random order: the first k are the proposers, the rest stand by to replace them.
-        spare = self.random.sample(peers, len(peers))
+        order = list(range(len(peers)))
+        draw_uniform(order, [self.random.random() for _ in order], len(order))
+        spare = [peers[i] for i in order]
         proposers = [self.committee.own, *spare[:wanted]]
         del spare[:wanted]
         record = LayerRecord(layer, [])
         self.record.layers.append(record)
         self.record.k = max(self.record.k, wanted)
-        drafts: dict[int, str] = {}
+        drafts: dict[int, Proposal] = {}
         running: dict[asyncio.Task[str], InferenceRecord] = {}
 
         def ask(device: str, replaces: str | None = None) -> None:
             inference = self._inference(device, replaces)
             record.proposers.append(inference)
-            task = self._task(layer, before)
+            task = self._task(layer, [draft.text for draft in before])
             running[asyncio.create_task(self._propose(layer, inference, task))] = inference
 
         for device in proposers:
             ask(device)
-        self.tell(LayerStarted(layer, self.prompt.layers, list(record.proposers)))
+        self.tell(LayerStarted(layer, self.layers, list(record.proposers)))
         quorum = max(1, -int(-policy.quorum * len(proposers) // 1))
         ends = started + policy.deadline
         in_grace = False
@@ -205,7 +256,8 @@ class _Run:
                 for task in [t for t in running if t in done]:
                     inference = running.pop(task)
                     if task.exception() is None:
-                        drafts[record.proposers.index(inference)] = task.result()
+                        place = record.proposers.index(inference)
+                        drafts[place] = Proposal(inference.device, task.result())
                         continue
                     self._failed(task, inference)
                     spare = [d for d in spare if d in self.committee.peers()]
@@ -253,7 +305,7 @@ class _Run:
 
     async def _aggregate(self, drafts: list[str]) -> Finished:
         """The owner's LLM writes the answer; when it fails, another device does."""
-        layer = self.prompt.layers + 1
+        layer = self.layers + 1
         cause: str | None = None
         failures: list[DmoaError] = []
         tried: set[str] = set()

@@ -65,6 +65,7 @@ class ChatCompletions:
             sampling=chat.sampling(),
             constraints=chat.constraints(),
             instruction=chat.dmoa.instruction or INSTRUCTION,
+            aggregation=committee.aggregation,
             policy=self._policy,
         )
         events = self._device.ask(prompt)

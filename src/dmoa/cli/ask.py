@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from dmoa.cli.options import Key, MaxTokens, Model, Node, Temperature
+from dmoa.cli.options import (
+    EarlyStop,
+    Fallback,
+    How,
+    Key,
+    MaxTokens,
+    Model,
+    Node,
+    Temperature,
+)
 
 
 def ask(
@@ -15,6 +24,9 @@ def ask(
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     key: Key = None,
+    method: How = "synthesise",
+    early_stop: EarlyStop = False,
+    fallback: Fallback = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: answer, dmoa, usage.")
     ] = False,

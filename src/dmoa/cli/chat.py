@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from dmoa.cli.options import Key, MaxTokens, Model, Node, Temperature
+from dmoa.cli.options import (
+    EarlyStop,
+    Fallback,
+    How,
+    Key,
+    MaxTokens,
+    Model,
+    Node,
+    Temperature,
+)
 
 HELP = "Empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model."
 
@@ -16,17 +25,21 @@ def chat(
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     key: Key = None,
+    method: How = "synthesise",
+    early_stop: EarlyStop = False,
+    fallback: Fallback = False,
 ) -> None:
     """Chat with a running node, turn by turn; Ctrl-C cancels an answer."""
     import asyncio
     import sys
 
-    from dmoa.cli.options import parameters
+    from dmoa.cli.options import aggregation, parameters
     from dmoa.cli.output import stderr
     from dmoa.client import stream
     from dmoa.errors import DmoaError
     from dmoa.report.layers import describe_end, show
 
+    how = aggregation(method, early_stop, fallback)
     start = [{"role": "system", "content": system}] if system else []
     messages = list(start)
     console = stderr()
@@ -50,7 +63,12 @@ def chat(
             continue
         messages.append({"role": "user", "content": command})
         items = stream(
-            messages, node=node, model=model, key=key, **parameters(max_tokens, temperature)
+            messages,
+            node=node,
+            model=model,
+            key=key,
+            aggregation=how,
+            **parameters(max_tokens, temperature),
         )
         try:
             reply = asyncio.run(show(items, console, write))

@@ -8,6 +8,11 @@ from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
 from dmoa.cli.models import models
+from dmoa.cli.plan import plan
+from dmoa.cli.replay import replay
+from dmoa.cli.reproduce import reproduce
+from dmoa.cli.score import score
+from dmoa.cli.simulate import simulate
 from dmoa.cli.status import status
 from dmoa.cli.up import up
 from dmoa.errors import DmoaError
@@ -22,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TRY, RUN = "1. See it", "2. Run it"
+TRY, RUN, STUDY = "1. See it", "2. Run it", "3. Study it"
 
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=RUN)(up)
@@ -30,6 +35,11 @@ app.command(rich_help_panel=RUN)(ask)
 app.command(rich_help_panel=RUN)(chat)
 app.command(rich_help_panel=RUN)(status)
 app.add_typer(models, name="models", rich_help_panel=RUN)
+app.command(rich_help_panel=STUDY)(plan)
+app.command(rich_help_panel=STUDY)(simulate)
+app.command(rich_help_panel=STUDY)(replay)
+app.command(rich_help_panel=STUDY)(score)
+app.add_typer(reproduce, name="reproduce", rich_help_panel=STUDY)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from dmoa.aggregation import Aggregation
 
 Node = Annotated[str, typer.Option(help="URL of the node.", envvar="DMOA_NODE")]
 Model = Annotated[
@@ -18,6 +21,34 @@ Key = Annotated[
     str | None,
     typer.Option(envvar="DMOA_API_KEY", help="The node's API key; better in the environment."),
 ]
+How = Annotated[
+    str,
+    typer.Option(
+        help="What is done with the drafts: synthesise, select (the best is the answer) or vote."
+    ),
+]
+EarlyStop = Annotated[
+    bool, typer.Option("--early-stop", help="Stop when the drafts of a layer agree.")
+]
+Fallback = Annotated[
+    bool,
+    typer.Option("--fallback", help="The own LLM alone while others' drafts are hardly better."),
+]
+
+
+def aggregation(method: str, early_stop: bool, fallback: bool) -> "Aggregation":
+    """What is done with drafts.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    from dmoa.aggregation import METHODS, Aggregation
+    from dmoa.errors import UsageError
+
+    for known in METHODS:
+        if method == known:
+            return Aggregation(known, early_stop, fallback)
+    raise UsageError(f"--method {method!r} is none of {', '.join(METHODS)}")
 
 
 def parameters(max_tokens: int | None, temperature: float | None) -> dict[str, Any]:

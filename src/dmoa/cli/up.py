@@ -47,6 +47,16 @@ def up(
     ] = None,
     layers: Annotated[int | None, Opt(help="M of the model dmoa.  [default: 1]")] = None,
     proposers: Annotated[int | None, Opt(help="k of the model dmoa.  [default: 3]")] = None,
+    aggregation: Annotated[
+        str | None,
+        Opt(help="What dmoa does with drafts: synthesise, select or vote. [default: synthesise]"),
+    ] = None,
+    early_stop: Annotated[
+        bool, Opt("--early-stop", help="Stop dmoa's layers when drafts agree.")
+    ] = False,
+    fallback: Annotated[
+        bool, Opt("--fallback", help="Answer alone while others' drafts are hardly ever better.")
+    ] = False,
     with_parent: Annotated[
         bool, Opt("--with-parent", hidden=True, help="End when stdin closes.")
     ] = False,
@@ -77,6 +87,9 @@ def up(
         "slots": slots,
         "layers": layers,
         "proposers": proposers,
+        "aggregation": aggregation,
+        "early_stop": early_stop or None,
+        "fallback": fallback or None,
     }
     settings = load_settings(flags)
 

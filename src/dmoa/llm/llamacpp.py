@@ -7,7 +7,9 @@ key, so that nobody else uses it, and is talked to like any other OpenAI-compati
 import asyncio
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dmoa.errors import UsageError
 from dmoa.llm.openai import OpenAICompatible
@@ -33,6 +35,8 @@ class LlamaCpp(OpenAICompatible):
         context_length: int | None = None,
         threads: int | None = None,
         pack: Pack = pack,
+        defaults: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> "LlamaCpp":
         """Load a GGUF file.
 
@@ -41,6 +45,9 @@ class LlamaCpp(OpenAICompatible):
             name: what the model is called; by default the file's name.
             context_length: tokens to make room for.
             threads: CPU threads; by default half of the processors.
+            pack: how drafts are put into a prompt.
+            defaults: OpenAI's parameters for requests that leave them open.
+            extra_body: llama.cpp's own parameters, sent with each request.
 
         Raises:
             UsageError: the file is absent or broken, or `xllamacpp` is not installed.
@@ -58,7 +65,8 @@ class LlamaCpp(OpenAICompatible):
             pack=pack,
             # Cached prompts make results depend on what came before; progress makes
             # reading a prompt cancellable.
-            extra_body={"cache_prompt": False, "return_progress": True},
+            defaults=defaults,
+            extra_body={"cache_prompt": False, "return_progress": True, **(extra_body or {})},
         )
         assert isinstance(llm, cls)
         llm._server_object = server

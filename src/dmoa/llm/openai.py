@@ -28,6 +28,7 @@ class OpenAICompatible:
         client: the client, with the server's address and key.
         server: what was found out about the server.
         model: name of the model there.
+        defaults: OpenAI's parameters for requests that leave them open.
         extra_body: parameters beyond OpenAI's, sent with each request.
     """
 
@@ -39,9 +40,11 @@ class OpenAICompatible:
         *,
         name: str | None = None,
         pack: Pack = pack,
+        defaults: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         self.pack = pack
+        self._defaults = dict(defaults or {})
         self._client = client
         self._server = server
         self._model = model
@@ -58,6 +61,7 @@ class OpenAICompatible:
         context_length: int | None = None,
         name: str | None = None,
         pack: Pack = pack,
+        defaults: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> "OpenAICompatible":
         """Ask a server what it has.
@@ -85,7 +89,15 @@ class OpenAICompatible:
             raise
         if context_length:
             server = msgspec.structs.replace(server, context_length=context_length)
-        return cls(client, server, model, name=name, pack=pack, extra_body=extra_body)
+        return cls(
+            client,
+            server,
+            model,
+            name=name,
+            pack=pack,
+            defaults=defaults,
+            extra_body=extra_body,
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -139,6 +151,7 @@ class OpenAICompatible:
             "stream": True,
             "stream_options": {"include_usage": True},
             "extra_body": self._extra_body,
+            **self._defaults,
             **msgspec.to_builtins(sampling),
         }
         if constraints is not None:

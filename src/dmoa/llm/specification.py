@@ -9,7 +9,7 @@ from dmoa.errors import UsageError
 from dmoa.llm import builtin
 from dmoa.llm.interface import LLM
 
-FORMS = "smollm2, a path to a GGUF file, hf:OWNER/REPO/FILE.gguf, or openai:URL#MODEL"
+FORMS = "smollm2, pocket:NAME, a path to a GGUF file, hf:OWNER/REPO/FILE.gguf, or openai:URL#MODEL"
 
 
 async def make_llm(
@@ -23,7 +23,7 @@ async def make_llm(
     """Load or connect the LLM that a specification names.
 
     Args:
-        specification: one of `FORMS`, or `scripted:...`.
+        specification: one of `FORMS`, `scripted:...`, or `recorded:PATH`.
         device: the device's name.
         context_length: tokens, when the user wants another window than the model's default.
         threads: CPU threads for a model in this process.
@@ -37,10 +37,16 @@ async def make_llm(
     if specification in builtin.MODELS:
         path = await asyncio.to_thread(builtin.get, specification, say)
         return await _gguf(path, specification, context_length, threads)
+    if kind == "pocket" and colon:
+        return await _pocket(rest, threads)
     if kind == "scripted" and colon:
         from dmoa.llm.scripted import from_script
 
         return from_script(rest, device)
+    if kind == "recorded" and colon:
+        from dmoa.llm.recorded import replay
+
+        return await asyncio.to_thread(replay, Path(rest).expanduser())
     if kind == "openai" and colon:
         from dmoa.llm.openai import OpenAICompatible
 
@@ -62,6 +68,26 @@ async def make_llm(
     if path.exists() or specification.endswith(".gguf"):
         return await _gguf(path, None, context_length, threads)
     raise UsageError(f"--llm {specification!r} is not understood; give {FORMS}")
+
+
+async def _pocket(name: str, threads: int | None) -> LLM:
+    from dmoa.llm import pocket
+    from dmoa.llm.llamacpp import LlamaCpp
+
+    if name not in pocket.NAMES:
+        raise UsageError(
+            f"--llm pocket:{name}: there is no pocket LLM of that name;"
+            f" there are {', '.join(pocket.NAMES)}"
+        )
+    return await LlamaCpp.load(
+        pocket.path(name),
+        name=f"pocket:{name}",
+        context_length=pocket.CONTEXT,
+        threads=threads or 1,
+        pack=pocket.pack,
+        defaults={"temperature": pocket.TEMPERATURE, "max_tokens": pocket.MAX_TOKENS, "top_p": 1.0},
+        extra_body={"top_k": 0, "min_p": 0.0},
+    )
 
 
 async def _gguf(

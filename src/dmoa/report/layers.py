@@ -44,13 +44,14 @@ class LayersView:
         """A table: one row a proposer."""
         from rich.markup import escape
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
         table.add_column(style="dim", min_width=9, no_wrap=True)
         table.add_column(min_width=1, no_wrap=True)
         table.add_column(min_width=3, no_wrap=True)
         table.add_column(justify="right", min_width=7, no_wrap=True)
-        table.add_column(overflow="ellipsis", no_wrap=True)
+        table.add_column()  # what is too wide is taken from here
         for layer, proposers in sorted(self.layers.items()):
             for i, proposer in enumerate(proposers.values()):
                 mark = _MARKS.get(proposer["outcome"], "[red]✗[/]")
@@ -61,7 +62,7 @@ class LayersView:
                     mark,
                     f"[bold]{escape(proposer['name'])}[/]",
                     "" if seconds is None else f"{seconds:.1f} s",
-                    f"[dim]{escape(words)}[/]",
+                    Text(words, style="dim", no_wrap=True, overflow="ellipsis"),
                 )
         if self.aggregator is not None:
             cause = "" if self.cause is None else f" ({escape(self.cause)})"

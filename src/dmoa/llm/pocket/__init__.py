@@ -7,10 +7,10 @@ message; drafts of other models follow it, one numbered line each:
     1: Dranko, I am sure.
     2: Sheltin, but I am not sure.
 
-The chat template in each GGUF file adds the last line, `A:`. Send this one message and no
-other: the template ignores earlier turns, but llama.cpp puts a system message in front of the
-question, which then is none of PocketQA's. A reply may start with a space. This module depends on nothing,
-so that the live network can use it without the evaluation.
+The chat template in each GGUF file adds the last line, `A:`. That message must be the only
+one: the template ignores earlier turns, but llama.cpp puts a system message in front of the
+question, which then is none of PocketQA's. This module needs nothing of the evaluation, so
+that the live network can use it.
 """
 
 import json
@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from dmoa.chat import Message
 
 NAMES = ("fern", "iris", "moss", "sage")
 """The models, in the order of their numbers in the training scripts."""
@@ -55,6 +57,17 @@ def card() -> dict[str, Any]:
     """What is known about the shipped files: seed, command, hashes, strengths."""
     card: dict[str, Any] = json.loads((_HERE / "pocket.json").read_text(encoding="utf-8"))
     return card
+
+
+def pack(messages: Sequence[Message], drafts: Sequence[str], instruction: str) -> list[Message]:
+    """How drafts are put into a prompt for these models, see `dmoa.prompts.pack`.
+
+    They have learnt single questions: the last message of the user is the question, and what
+    else there is, the instruction included, would only confuse them.
+    """
+    asked = [message.content for message in messages if message.role == "user"]
+    question = asked[-1] if asked else messages[-1].content
+    return [Message(role="user", content=aggregation_prompt(question, drafts))]
 
 
 def aggregation_prompt(question: str, drafts: Sequence[str]) -> str:

@@ -1,0 +1,100 @@
+"""`dmoa plan`: which M and k a set of devices can afford."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dmoa.cli.numbers import parse_numbers
+from dmoa.errors import UsageError
+
+Option = typer.Option
+
+
+def plan(
+    alpha: Annotated[
+        str | None, Option(help="Mean service time in seconds; one, or one a device: 1,1,1,4.")
+    ] = None,
+    devices: Annotated[int | None, Option(help="Number of devices.")] = None,
+    rate: Annotated[
+        str | None, Option(help="Prompts per second per user; one, or one a user.")
+    ] = None,
+    node: Annotated[
+        str | None, Option(help="Take alpha and rate as a running node has measured them.")
+    ] = None,
+    layers: Annotated[int | None, Option(help="M; a table of several without it.")] = None,
+    proposers: Annotated[int | None, Option(help="k; a table of several without it.")] = None,
+    cv: Annotated[
+        float, Option(help="Coefficient of variation of the service times; 1 is exponential.")
+    ] = 1.0,
+    latency: Annotated[float | None, Option(help="Wanted mean latency, seconds.")] = None,
+    p95: Annotated[float | None, Option(help="Wanted 95th percentile, seconds.")] = None,
+    queue: Annotated[float | None, Option(help="Wanted bound of the mean queue.")] = None,
+    max_layers: Annotated[int, Option(min=1, max=8, help="Largest M of the table.")] = 3,
+    max_proposers: Annotated[int, Option(min=1, max=64, help="Largest k of the table.")] = 4,
+    prompt_bytes: Annotated[
+        float, Option(help="Mean size of a prompt, for the memory of the queue.")
+    ] = 2000.0,
+    response_bytes: Annotated[
+        float, Option(help="Mean size of a response, for the memory of the queue.")
+    ] = 2000.0,
+    picture: Annotated[Path | None, Option(help="Load against latency (.png, .svg, .pdf).")] = None,
+    as_json: Annotated[bool, Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Plan M and k: load, verdict, latency, queue, and the largest that keep your bounds."""
+    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.tables import print_table
+    from dmoa.report.plans import plan_picture, plan_table, verdict
+    from dmoa.report.simulation import PICTURE_KINDS, check_kind
+    from dmoa.simulation.extra import needed
+    from dmoa.theory.memory import queue_bytes
+    from dmoa.theory.planner import Plan, largest, plan_grid
+    from dmoa.theory.planner import plan as planned
+
+    needed()
+    check_kind(picture, PICTURE_KINDS, "--picture")
+    if (layers is None) != (proposers is None):
+        raise UsageError("--layers and --proposers go together; give both, or none for a table")
+    given = _devices(node, alpha, rate, devices)
+
+    def row(found: Plan) -> dict[str, Any]:
+        memory = None
+        if found.queue_mean is not None:
+            memory = queue_bytes(
+                found.queue_mean, found.layers, found.proposers, prompt_bytes, response_bytes
+            )
+        return {**found.to_dict(), "queue_bytes": memory}
+
+    if layers is not None and proposers is not None:
+        plans = [planned(layers=layers, proposers=proposers, cv=cv, **given)]
+        result: dict[str, Any] = row(plans[0])
+    else:
+        plans = plan_grid(cv=cv, max_layers=max_layers, max_proposers=max_proposers, **given)
+        best = largest(plans, latency=latency, p95=p95, queue=queue)
+        result = {"plans": [row(p) for p in plans], "largest": row(best) if best else None}
+    if picture:
+        plan_picture(picture, plans, cv=cv, **given)
+    if as_json:
+        print_json(result)
+        return
+    print_table(plan_table([row(p) for p in plans]))
+    stdout().print(verdict(plans, latency=latency, p95=p95, queue=queue))
+
+
+def _devices(
+    node: str | None, alpha: str | None, rate: str | None, devices: int | None
+) -> dict[str, Any]:
+    """Alpha, rate and devices, from flags or from a running node."""
+    if node is not None:
+        if alpha is not None or rate is not None or devices is not None:
+            raise UsageError("--node measures alpha and rate; leave --alpha, --rate and --devices")
+        from dmoa.theory.measured import measured_devices
+
+        return measured_devices(node)
+    if alpha is None or rate is None:
+        raise UsageError("--alpha and --rate are needed, or --node URL of a running node")
+    return {
+        "alpha": parse_numbers("--alpha", alpha),
+        "rate": parse_numbers("--rate", rate),
+        "devices": devices,
+    }

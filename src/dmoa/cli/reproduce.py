@@ -1,0 +1,80 @@
+"""`dmoa reproduce`: the paper's tables and theorem, next to ours."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reproduce = typer.Typer(
+    name="reproduce", help="The paper's tables and theorem, next to ours.", no_args_is_help=True
+)
+
+Picture = Annotated[Path | None, typer.Option(help="Write a picture (.png, .svg or .pdf).")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Seed = Annotated[int, typer.Option(min=0, help="The result depends on it alone.")]
+
+
+@reproduce.command()
+def tables(
+    draws: Annotated[int, typer.Option(min=2, help="Bursts of 10 prompts for each row.")] = 200,
+    seed: Seed = 0,
+    picture: Picture = None,
+    as_json: Json = False,
+) -> None:
+    """Latency and queue of Tables I and II: the paper's burst, our draws of it, a steady state."""
+    from dmoa.cli.output import print_json
+    from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
+    from dmoa.report.paper import burst_picture, burst_table, steady_table
+
+    _check(picture)
+    from dmoa.simulation.paper import reproduce_tables
+
+    with bar("bursts and steady states") as tell:
+        found = reproduce_tables(draws, seed, tell)
+    if picture:
+        burst_picture(picture, found)
+    if as_json:
+        print_json(found)
+        return
+    for name in ("I", "II"):
+        print_table(burst_table(name, found[name], draws))
+        print_table(steady_table(name, found[name]))
+
+
+@reproduce.command()
+def theorem(
+    prompts: Annotated[int, typer.Option(min=10_000, help="Prompts of each simulation.")] = 200_000,
+    seed: Seed = 0,
+    picture: Picture = None,
+    as_json: Json = False,
+) -> None:
+    """Theorem 1: queues are bounded below load 1 and grow above it, in seven configurations."""
+    from dmoa.cli.output import print_json
+    from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
+    from dmoa.report.paper import theorem_picture, theorem_table
+
+    _check(picture)
+    from dmoa.simulation.paper import reproduce_theorem
+
+    with bar("both sides of load 1") as tell:
+        found = reproduce_theorem(prompts, seed, tell)
+    if picture:
+        theorem_picture(picture, found)
+    if as_json:
+        for one in found["configurations"]:
+            for side in one["loads"]:
+                del side["path"]
+        print_json(found)
+        return
+    print_table(theorem_table(found))
+
+
+def _check(picture: Path | None) -> None:
+    """See to it that all will work, before anything runs."""
+    from dmoa.report.simulation import PICTURE_KINDS, check_kind
+    from dmoa.simulation.extra import needed
+
+    needed()
+    check_kind(picture, PICTURE_KINDS, "--picture")

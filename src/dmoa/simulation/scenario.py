@@ -1,0 +1,278 @@
+"""What to simulate, as tables: from a TOML file, from flags, or from a program.
+
+    [network]                      [protocol]               [service]
+    devices = 8                    layers = 2               law = "exponential"
+    alpha = 1.0    # or one each   proposers = 3
+    rate = 0.08    # or one each   policy = "uniform"       [run]
+                                   discipline = "fcfs"      prompts = 200000
+
+Every key has a default but alpha, rate, layers and proposers. docs/simulation.md explains them.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dmoa.errors import BadScenario, UsageError
+from dmoa.theory.network import Lengths, Network, spread
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of a scenario file: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkTable(Table):
+    """Devices and users; one value for all, or one a device. Rates are prompts/s per user."""
+
+    devices: Annotated[int, Field(ge=1)] | None = None
+    alpha: Positive | list[Positive]
+    rate: NotNegative | list[NotNegative]
+    slots: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 1
+    neighbours: Literal["all"] | list[list[int]] = "all"
+
+
+class ProtocolTable(Table):
+    """M, k, and the rules by which proposers are chosen and queues are served."""
+
+    layers: Annotated[int, Field(ge=0, le=8)]
+    proposers: Annotated[int, Field(ge=0, le=64)]
+    policy: Literal["uniform", "backlog", "weighted"] = "uniform"
+    sample: Annotated[int, Field(ge=1)] | None = None
+    discipline: Literal["fcfs", "owner-first"] = "fcfs"
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    first: Positive = 1.0
+    refining: Positive = 1.0
+    aggregating: Positive = 1.0
+
+
+class ServiceTable(Table):
+    """The law of service times; its mean is alpha of the device."""
+
+    law: Literal["exponential", "deterministic", "lognormal", "erlang", "recorded"] = "exponential"
+    cv: Positive | None = None
+    shape: Annotated[int, Field(ge=1)] | None = None
+    times: list[NotNegative] = []
+
+    @model_validator(mode="after")
+    def _matches_law(self) -> "ServiceTable":
+        needs = {"lognormal": "cv", "erlang": "shape", "recorded": "times"}.get(self.law)
+        for key in ("cv", "shape", "times"):
+            given = bool(getattr(self, key))
+            if given and key != needs:
+                raise ValueError(f"{key} says nothing about a {self.law} law; leave it out")
+            if key == needs and not given:
+                raise ValueError(f"a {self.law} law needs {key}")
+        if self.times and sum(self.times) <= 0:
+            raise ValueError("times are all 0; give recorded service times")
+        return self
+
+
+class ArrivalsTable(Table):
+    """How prompts arrive: for ever (poisson), from empty and no more (burst), or from a file."""
+
+    law: Literal["poisson", "burst", "recorded"] = "poisson"
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _matches_law(self) -> "ArrivalsTable":
+        if (self.law == "recorded") != (self.file is not None):
+            raise ValueError('a file goes with law = "recorded", and only with it')
+        return self
+
+
+class QueueTable(Table):
+    """Bounds of the queues, and what becomes of work that nobody needs any more."""
+
+    bound: Annotated[int, Field(ge=1)] | None = None
+    cancel: bool = False
+
+
+class AdmissionTable(Table):
+    """Admission at the door; off without a target latency."""
+
+    target: Positive | None = None
+    ladder: bool = False
+    age: NotNegative = 10.0
+
+
+class FailuresTable(Table):
+    """Devices that fail and come back; both means in seconds, off without them."""
+
+    mean_up: Positive | None = None
+    mean_down: Positive | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "FailuresTable":
+        if (self.mean_up is None) != (self.mean_down is None):
+            raise ValueError("mean_up and mean_down go together")
+        return self
+
+
+class RunTable(Table):
+    """How long, how often, from which seed; warm-up is found when not given."""
+
+    prompts: Annotated[int, Field(ge=10, le=2_000_000_000)] = 200_000
+    replications: Annotated[int, Field(ge=1, le=10_000)] = 8
+    seed: Annotated[int, Field(ge=0)] = 0
+    warmup: Annotated[int, Field(ge=0)] | None = None
+
+
+class Scenario(Table):
+    """Everything a simulation needs; `Scenario.model_validate` takes nested dictionaries."""
+
+    network: NetworkTable
+    protocol: ProtocolTable
+    service: ServiceTable = ServiceTable()
+    arrivals: ArrivalsTable = ArrivalsTable()
+    queue: QueueTable = QueueTable()
+    admission: AdmissionTable = AdmissionTable()
+    failures: FailuresTable = FailuresTable()
+    run: RunTable = RunTable()
+    sweep: dict[str, list[Any]] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether FCFS without bounds, cancellation, failures or admission is asked for."""
+        return (
+            self.protocol.discipline == "fcfs"
+            and self.protocol.quorum is None
+            and self.queue.bound is None
+            and self.admission.target is None
+            and self.failures.mean_up is None
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether queues cannot grow for ever, whatever the load."""
+        return self.queue.bound is not None or self.admission.target is not None
+
+    def to_network(self) -> Network:
+        """The network, in the terms of the theory.
+
+        Raises:
+            UsageError: values of different tables contradict one another.
+        """
+        table, protocol = self.network, self.protocol
+        listed = [v for v in (table.alpha, table.rate, table.slots) if isinstance(v, list)]
+        devices = table.devices
+        if devices is None:
+            if not listed and table.neighbours == "all":
+                raise UsageError("devices is missing; give a number, or one alpha a device")
+            devices = len(listed[0]) if listed else len(table.neighbours)
+        slots = tuple(int(s) for s in spread("slots", table.slots, devices))
+        if protocol.quorum is not None and protocol.quorum > protocol.proposers + 1:
+            raise UsageError(
+                f"quorum is {protocol.quorum}, but a layer has {protocol.proposers + 1} tasks"
+            )
+        network = Network(
+            spread("alpha", table.alpha, devices),
+            spread("rate", table.rate, devices),
+            protocol.layers,
+            protocol.proposers,
+            Lengths(protocol.first, protocol.refining, protocol.aggregating),
+            slots if set(slots) != {1} else (),
+            () if table.neighbours == "all" else tuple(map(tuple, table.neighbours)),
+        )
+        if sum(network.rates) == 0:
+            raise UsageError("rate is 0 for all users; nothing would arrive")
+        if protocol.sample is not None:
+            least = min(map(len, network.neighbours)) if network.neighbours else devices - 1
+            if not protocol.proposers <= protocol.sample <= least:
+                raise UsageError(
+                    f"sample is {protocol.sample}; take {protocol.proposers} (the proposers)"
+                    f" to {least} (the others that each device may ask)"
+                )
+        return network
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        BadScenario: the file cannot be read or makes no sense; line and key are named.
+    """
+    return scenario_of(*read_tables(path))
+
+
+def read_tables(path: Path) -> tuple[dict[str, Any], str]:
+    """The tables of a scenario file, not yet checked, and its text.
+
+    Raises:
+        BadScenario: the file cannot be read or is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadScenario(f"{path} cannot be read: {error}") from error
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadScenario(f"{path} is not TOML: {error}") from error
+    arrivals = tables.get("arrivals")
+    if isinstance(arrivals, dict) and isinstance(arrivals.get("file"), str):
+        # Files beside the scenario are found from anywhere.
+        arrivals["file"] = str(path.parent / arrivals["file"])
+    return tables, text
+
+
+def scenario_of(tables: dict[str, Any], text: str = "") -> Scenario:
+    """A scenario from nested dictionaries.
+
+    Args:
+        tables: of the scenario.
+        text: the file that they come from, to name lines of.
+
+    Raises:
+        BadScenario: a value makes no sense; its key is named, and its line if there is one.
+    """
+    try:
+        scenario = Scenario.model_validate(tables)
+    except ValidationError as error:
+        raise BadScenario(explain(error, text)) from error
+    try:
+        scenario.to_network()
+    except UsageError as error:
+        word = str(error).split(" ", 1)[0]
+        raise BadScenario(f"{_line_of(text, (word,))}{error}") from error
+    return scenario
+
+
+def explain(error: ValidationError, text: str = "") -> str:
+    """The first fault of a scenario in one line: where, what, and the offending value."""
+    fault = error.errors()[0]
+    # Names of the branches of a union are pydantic's, not the user's.
+    keys = tuple(str(key) for key in fault["loc"] if _is_key(str(key)))
+    message = fault["msg"].removeprefix("Value error, ")
+    value = fault["input"]
+    shown = "" if isinstance(value, dict | BaseModel) else f" (it is {value!r})"
+    return f"{_line_of(text, keys)}{'.'.join(keys)}: {message}{shown}"
+
+
+def _is_key(name: str) -> bool:
+    return re.fullmatch(r"[a-z_]+|\d+", name) is not None and name not in {"float", "int", "list"}
+
+
+def _line_of(text: str, keys: tuple[str, ...]) -> str:
+    """`line N, ` for a key of a TOML text, or nothing when it is not there."""
+    tables, found, section = set(keys), "", ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\s*([\w.]+)\s*\]", line)
+        if header:
+            section = header[1]
+            if keys and section == keys[0] and len(keys) == 1:
+                return f"line {number}, "
+            if section in tables and not found:
+                found = f"line {number}, "
+        key = re.match(r"\s*\"?([\w.]+)\"?\s*=", line)
+        inside = len(keys) == 1 or section == keys[0] if keys else False
+        if key and inside and key[1] in keys[-2:]:
+            return f"line {number}, "
+    return found

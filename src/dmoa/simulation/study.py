@@ -1,0 +1,269 @@
+"""From a scenario to numbers with intervals: replications on all cores, put together."""
+
+import math
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmoa.simulation.arrivals import Recorded, load_arrivals
+from dmoa.simulation.engine import Progress, Replication, compile_kernel, replicate
+from dmoa.simulation.scenario import Scenario, load_scenario, scenario_of
+from dmoa.simulation.statistics import LONGEST_WARMUP, estimate, mser5, warmup_prompts
+from dmoa.theory.network import Network
+from dmoa.theory.selection import rate_limit_selected
+from dmoa.theory.stability import network_load
+
+Array = NDArray[np.float64]
+
+_MOST_BINS = 5000
+_BOUNDED_LOAD = 0.9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation found; seconds, and tasks per device.
+
+    Attributes:
+        stable: whether there is a steady state; without one, latency is None.
+        load: of the busiest device under uniform draws, or the share of the rate limit under
+            the policy that was asked for.
+        latency: mean, half_width, p50, p95, p99.
+        queue: mean, half_width, max (over devices and replications).
+        utilisation: share of time that slots are busy.
+        growth_per_second: tasks/s of the fastest-growing queue, 0.0 when stable.
+        tasks: inferences simulated, of all replications.
+        tasks_per_second: the same per second of wall clock, without compilation.
+        warmup: prompts left out of each replication, those that MSER-5 would leave out of the
+            measured rest, and whether that is little enough.
+        outcomes: what else the scenario makes, e.g. goodput, each a mean with half_width.
+        seed: from which all randomness comes.
+    """
+
+    stable: bool
+    load: float
+    # Dictionaries, since any of their numbers may be missing; see above for the names.
+    latency: dict[str, Any]
+    queue: dict[str, Any]
+    utilisation: float
+    growth_per_second: float
+    tasks: int
+    tasks_per_second: float
+    warmup: dict[str, int | bool]
+    seed: int
+    prompts: int
+    replications: int
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+class StoppedEarly(Exception):
+    """A replication that nobody waits for any more."""
+
+
+def simulate(
+    scenario: Scenario | Mapping[str, Any] | str | Path,
+    *,
+    recorded: Recorded | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Simulate a scenario by independent replications.
+
+    The result depends on the scenario and its seed only, not on the number of threads.
+
+    Args:
+        scenario: a scenario, its tables as dictionaries, or the path of a file.
+        recorded: observed arrivals instead of drawn ones.
+        threads: how many replications run at once; as many as there are cores when left out.
+        progress: is told the share that is done, from several threads.
+
+    Raises:
+        UsageError: the scenario makes no sense.
+    """
+    if isinstance(scenario, str | Path):
+        scenario = load_scenario(Path(scenario))
+    elif not isinstance(scenario, Scenario):
+        scenario = scenario_of(dict(scenario))
+    return put_together(scenario, run_replications(scenario, recorded, threads, progress))
+
+
+def run_replications(
+    scenario: Scenario,
+    recorded: Recorded | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Replication]:
+    """The replications of a scenario, in order of their seeds."""
+    network = scenario.to_network()
+    if scenario.arrivals.file is not None:
+        recorded = load_arrivals(
+            scenario.arrivals.file, network.size, network.layers, network.proposers
+        )
+    load = policy_load(scenario, network)
+    stable = is_stable(scenario, network)
+    warmup = scenario.run.warmup
+    if warmup is None:
+        warmup = 0
+        if stable:
+            # Bounds hold the load of what is admitted below 1.
+            calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
+            warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
+            load = calm
+    if scenario.is_plain:
+        run = replicate
+        compile_kernel()
+    else:
+        from dmoa.simulation.detailed import compile_detailed, replicate_detailed
+
+        run = replicate_detailed
+        compile_detailed()
+    seeds = np.random.SeedSequence(scenario.run.seed).spawn(scenario.run.replications)
+    done = [0.0] * len(seeds)
+    stopped = threading.Event()
+
+    def one(index: int) -> Replication:
+        def tell(share: float) -> None:
+            if stopped.is_set():
+                raise StoppedEarly
+            done[index] = share
+            if progress:
+                progress(sum(done) / len(done))
+
+        return run(
+            scenario, network, seeds[index],
+            warmup=warmup, load=load, stable=stable, recorded=recorded, progress=tell,
+        )  # fmt: skip
+
+    workers = min(threads or os.cpu_count() or 1, len(seeds))
+    if workers == 1:
+        return [one(index) for index in range(len(seeds))]
+    # Threads are enough: the kernels release the interpreter's lock.
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(one, index) for index in range(len(seeds))]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            # After Ctrl-C or a failure the others stop at their next report of progress.
+            stopped.set()
+
+
+def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome:
+    """Means and intervals over replications."""
+    network = scenario.to_network()
+    stable = is_stable(scenario, network)
+    latency: dict[str, Any] = dict.fromkeys(("mean", "half_width", "p50", "p95", "p99"))
+    if stable:
+        answered = [r.latencies[np.isfinite(r.latencies)] for r in replications]
+        means = estimate([float(a.mean()) if len(a) else math.nan for a in answered])
+        everything = np.concatenate(answered)
+        if len(everything):
+            p50, p95, p99 = (float(q) for q in np.quantile(everything, (0.5, 0.95, 0.99)))
+            latency = {**asdict(means), "p50": p50, "p95": p95, "p99": p99}
+    queue = estimate([r.queue_mean for r in replications])
+    growth = 0.0 if stable else _fastest_growth(network, [r.growth for r in replications])
+    wall = sum(r.wall for r in replications)
+    tasks = sum(r.tasks for r in replications)
+    names = replications[0].outcomes
+    return Outcome(
+        stable=stable,
+        load=policy_load(scenario, network),
+        latency=latency,
+        queue={**asdict(queue), "max": max(r.longest for r in replications)},
+        utilisation=float(np.mean([r.utilisation for r in replications])),
+        growth_per_second=max(growth, 0.0),
+        tasks=tasks,
+        tasks_per_second=tasks / wall if wall > 0 else 0.0,
+        warmup=_warmup_report(replications),
+        seed=scenario.run.seed,
+        prompts=len(replications[0].latencies),
+        replications=len(replications),
+        outcomes={
+            name: asdict(estimate([r.outcomes[name] for r in replications])) for name in names
+        },
+    )
+
+
+def _fastest_growth(network: Network, slopes: list[Array]) -> float:
+    """Growth of the fastest-growing queue, tasks/s.
+
+    Averaged over replications and over devices that are alike: the largest of noisy slopes
+    would be too large.
+    """
+    by_device = np.mean(slopes, axis=0)
+    if network.neighbours:
+        return float(by_device.max())
+    slots = network.slots or (1,) * network.size
+    kinds: dict[tuple[float, ...], list[float]] = {}
+    for slope, *kind in zip(by_device, network.alphas, network.rates, slots, strict=True):
+        kinds.setdefault(tuple(kind), []).append(float(slope))
+    return max(sum(values) / len(values) for values in kinds.values())
+
+
+def _warmup_report(replications: list[Replication]) -> dict[str, int | bool]:
+    """Prompts left out, and what MSER-5 says of the rest, averaged over replications."""
+    rows = np.array([_binned(r.latencies) for r in replications])
+    series = rows[:, np.isfinite(rows).all(axis=0)].mean(axis=0)
+    width = max(1, len(replications[0].latencies) // _MOST_BINS)
+    more = mser5(series) * width
+    warmup = len(replications[0].warmup)
+    return {
+        "prompts": warmup,
+        "mser5_more": more,
+        "settled": more <= len(replications[0].latencies) // 2 and warmup < LONGEST_WARMUP,
+    }
+
+
+def _binned(latencies: Array) -> Array:
+    width = max(1, len(latencies) // _MOST_BINS)
+    count = len(latencies) // width
+    means: Array = latencies[: count * width].reshape(count, width).mean(1)
+    return means
+
+
+def is_stable(scenario: Scenario, network: Network) -> bool:
+    """Whether the scenario has a steady state (a burst and bounded queues always do)."""
+    if scenario.is_bounded or scenario.arrivals.law != "poisson":
+        return True
+    return policy_load(scenario, network) < 1
+
+
+def policy_load(scenario: Scenario, network: Network) -> float:
+    """Load of the busiest device, or the share of the rate limit where proposers are chosen.
+
+    With the policy `backlog` the limit is that of free choice (`theory.selection`), in a
+    complete graph of single slots; `weighted` and neighbour graphs are judged by uniform draws,
+    which is cautious.
+    """
+    chosen = scenario.protocol.policy == "backlog" and network.layers > 0
+    alike = scenario.protocol.first == scenario.protocol.refining == scenario.protocol.aggregating
+    if chosen and alike and not network.neighbours and not network.slots:
+        limit = rate_limit_selected(
+            network.alphas, network.layers, network.proposers,
+            scenario.protocol.sample, network.rates,
+        )  # fmt: skip
+        scale = scenario.protocol.first
+        return scale * sum(network.rates) / network.size / limit
+    return network_load(network)
+
+
+def squared_cv(scenario: Scenario) -> float:
+    """Squared coefficient of variation of the service times."""
+    service = scenario.service
+    if service.law == "lognormal":
+        return float(service.cv or 0) ** 2
+    if service.law == "erlang":
+        return 1.0 / (service.shape or 1)
+    if service.law == "recorded":
+        times = np.array(service.times)
+        return float(times.var() / times.mean() ** 2)
+    return 1.0 if service.law == "exponential" else 0.0

@@ -1,0 +1,188 @@
+"""A grid of scenarios, on all cores or on a Dask cluster; what is done survives an interruption.
+
+Finished points are appended to a file of JSON lines, each under a key that is made of all of
+its scenario. A sweep that is run again takes from the file what it finds there.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from dmoa.errors import BadScenario, NoCluster, UsageError
+from dmoa.simulation.engine import Progress
+from dmoa.simulation.scenario import Scenario, scenario_of
+from dmoa.simulation.study import StoppedEarly, simulate
+
+CONNECT_SECONDS = 10
+_RETRIES = 3  # of a point whose worker disappears
+
+Row = dict[str, Any]
+
+
+def points(scenario: Scenario) -> list[tuple[dict[str, Any], Scenario]]:
+    """All combinations of the swept values, each with its scenario, in order.
+
+    Raises:
+        BadScenario: a swept key or value makes no sense; all are checked before anything runs.
+    """
+    base = scenario.model_dump(exclude={"sweep"})
+    found = []
+    for values in itertools.product(*scenario.sweep.values()):
+        point = dict(zip(scenario.sweep, values, strict=True))
+        tables = json.loads(json.dumps(base, default=str))
+        for key, value in point.items():
+            table, _, name = key.partition(".")
+            if table not in tables or name not in tables[table]:
+                raise BadScenario(f"sweep.{key}: there is no such key; use one like network.rate")
+            tables[table][name] = value
+        try:
+            found.append((point, scenario_of(tables)))
+        except UsageError as error:
+            where = ", ".join(f"{key} = {value!r}" for key, value in point.items())
+            raise BadScenario(f"sweep at {where}: {error}") from error
+    if not found:
+        raise BadScenario("sweep: a list of values is empty")
+    return found
+
+
+def sweep(
+    scenario: Scenario,
+    *,
+    results: Path | None = None,
+    cluster: str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Simulate all points of a sweep.
+
+    Args:
+        scenario: with a `sweep` table.
+        results: file of finished points; those that it has are not run again. Without it they
+            are kept in the cache until the sweep is complete.
+        cluster: address of a Dask scheduler, e.g. tcp://10.0.0.1:8786.
+        threads: points at once on this machine; as many as there are cores when left out.
+        progress: is told the share that is done.
+
+    Returns:
+        A row for each point in order: `point`, its values, and the fields of `Outcome`.
+
+    Raises:
+        BadScenario: a point makes no sense.
+        NoCluster: no scheduler answers at the address.
+    """
+    everything = points(scenario)
+    keys = [_key(one) for _, one in everything]
+    path = results or _cached(keys)
+    done = _read(path)
+    missing = [place for place, key in enumerate(keys) if key not in done]
+    tasks = [(place, everything[place][1].model_dump(mode="json")) for place in missing]
+    running = _on_cluster(tasks, cluster) if cluster else _on_cores(tasks, threads)
+    if missing:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            if file.tell() and not path.read_text(encoding="utf-8").endswith("\n"):
+                file.write("\n")  # the line that an interruption cut short
+            for place, outcome in running:
+                row = {"point": everything[place][0], **outcome}
+                done[keys[place]] = row
+                file.write(json.dumps({"key": keys[place], "row": row}) + "\n")
+                file.flush()
+                if progress:
+                    progress(sum(key in done for key in keys) / len(keys))
+    if results is None:
+        path.unlink(missing_ok=True)
+    return [done[key] for key in keys]
+
+
+def _simulate_point(
+    place: int, tables: dict[str, Any], threads: int | None, progress: Progress | None = None
+) -> tuple[int, Row]:
+    return place, simulate(tables, threads=threads, progress=progress).to_dict()
+
+
+def _on_cores(
+    tasks: list[tuple[int, dict[str, Any]]], threads: int | None
+) -> Iterator[tuple[int, Row]]:
+    stopped = threading.Event()
+
+    def tell(_: float) -> None:
+        if stopped.is_set():
+            raise StoppedEarly
+
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    futures = [pool.submit(_simulate_point, place, tables, 1, tell) for place, tables in tasks]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        # After Ctrl-C or a failure, points that have begun stop at their next report of progress.
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterator[tuple[int, Row]]:
+    """Points as they finish; the scheduler gives those of a lost worker to another."""
+    from dmoa.simulation.extra import needed
+
+    needed("cluster")
+    import distributed
+
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise NoCluster(
+            f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`"
+            " and workers with `dask worker ADDRESS`, or leave --cluster"
+        ) from error
+    with client:
+        futures = [
+            client.submit(_simulate_point, place, tables, None, pure=False, retries=_RETRIES)
+            for place, tables in tasks
+        ]
+        finished: Iterable[Any] = distributed.as_completed(futures, with_results=True)
+        for _, result in finished:
+            yield result
+
+
+def _key(scenario: Scenario) -> str:
+    content = json.dumps(scenario.model_dump(mode="json", exclude={"sweep"}), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+def _cached(keys: list[str]) -> Path:
+    from dmoa.folders import cache_folder
+
+    name = hashlib.sha256("".join(keys).encode()).hexdigest()[:24]
+    return cache_folder() / "sweeps" / f"{name}.jsonl"
+
+
+def _read(path: Path) -> dict[str, Row]:
+    """Finished points by key; a line that was cut short counts as not finished.
+
+    Raises:
+        UsageError: the file is something else.
+    """
+    if not path.exists():
+        return {}
+    found: dict[str, Row] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"results {path} cannot be read: {error}") from error
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            found[entry["key"]] = entry["row"]
+        except json.JSONDecodeError:
+            continue
+        except (KeyError, TypeError):
+            raise UsageError(
+                f"results {path} does not hold points of a sweep; name another file"
+            ) from None
+    return found
