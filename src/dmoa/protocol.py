@@ -36,6 +36,7 @@ from dmoa.events import (
     Text,
 )
 from dmoa.prompts import INSTRUCTION, strip_reasoning
+from dmoa.proposers import draw_uniform
 from dmoa.records import InferenceRecord, LayerRecord, Outcome, PromptRecord
 from dmoa.tasks import Answer, Piece, Step, Task
 
@@ -222,7 +223,9 @@ class _Run:
                 f"layer {layer}: {wanted} of {self.prompt.proposers} other devices were there"
             )
         # A random order: the first k are the proposers, the rest stand by to replace them.
-        spare = self.random.sample(peers, len(peers))
+        order = list(range(len(peers)))
+        draw_uniform(order, [self.random.random() for _ in order], len(order))
+        spare = [peers[i] for i in order]
         proposers = [self.committee.own, *spare[:wanted]]
         del spare[:wanted]
         record = LayerRecord(layer, [])

@@ -19,9 +19,20 @@ def demo(
     import asyncio
 
     from dmoa.cli.output import say, stdout
-    from dmoa.demo import run
+    from dmoa.demo import prompts, quiz
     from dmoa.llm import builtin
 
     if llm in builtin.MODELS:  # once, before several devices want it
         builtin.get(llm, say)
-    asyncio.run(run(stdout(), llm, devices, prompt or [], keep))
+
+    async def acts() -> None:
+        await prompts.run(stdout(), llm, devices, prompt or [], keep)
+        if not prompt:
+            await quiz.run(stdout())
+        stdout().print(
+            "Next: [bold]dmoa demo --keep[/] leaves the devices up to play with;"
+            " [bold]dmoa up[/] on each of your\nmachines makes a real network;"
+            " [bold]dmoa --help[/] shows the rest."
+        )
+
+    asyncio.run(acts())

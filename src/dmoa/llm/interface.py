@@ -24,11 +24,13 @@ class End(msgspec.Struct, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """What an LLM says of itself; `tokens_per_second` is None until it has been measured."""
+    """What an LLM says of itself: its name, and the tokens that its window holds.
+
+    Its speed is not asked for but measured, in the same way for every LLM (`measurement.py`).
+    """
 
     name: str
     context_length: int
-    tokens_per_second: float | None = None
 
 
 class LLM(Protocol):
@@ -42,7 +44,7 @@ class LLM(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """Name, context length in tokens, and speed."""
+        """Name, and context length in tokens."""
 
     def stream(
         self,

@@ -1,4 +1,4 @@
-"""The demo: a few devices on this machine answer prompts together.
+"""The first act: a few devices on this machine answer prompts together.
 
 Everything in it is real: a process per device, their network, an LLM in each, and the OpenAI
 API through which the prompts go.
@@ -64,8 +64,8 @@ async def run(console: Console, llm: str, devices: int, prompts: list[str], keep
         for i, (model, prompt) in enumerate(_chosen(prompts, devices)):
             asked.append(await _ask(console, network.devices[i % devices], model, prompt))
         console.print(_summary(asked))
-        _where_next(console, network.devices[0], keep)
         if keep:
+            _invite(console, network.devices[0])
             await asyncio.Event().wait()
     finally:
         with console.status("ending the devices ..."):
@@ -141,19 +141,12 @@ def _summary(asked: list[Asked]) -> Table:
     return table
 
 
-def _where_next(console: Console, device: DeviceProcess, keep: bool) -> None:
-    if keep:
-        console.print(
-            f"\nThe devices stay up until Ctrl-C. Try, in another terminal:\n"
-            f'  dmoa ask "Why do cats purr?" --node {device.url} --model dmoa-m1-k3\n'
-            f"  dmoa chat --node {device.url}\n"
-            f"  dmoa status --node {device.url}\n"
-            f"or point any OpenAI client at {device.url}/v1",
-            markup=False,
-        )
-    else:
-        console.print(
-            "\nNext: [bold]dmoa demo --keep[/] leaves the devices up to play with;"
-            " [bold]dmoa up[/] on each of your machines makes a real network;"
-            " [bold]dmoa --help[/] shows the rest.",
-        )
+def _invite(console: Console, device: DeviceProcess) -> None:
+    console.print(
+        f"\nThe devices stay up until Ctrl-C. Try, in another terminal:\n"
+        f'  dmoa ask "Why do cats purr?" --node {device.url} --model dmoa-m1-k3\n'
+        f"  dmoa chat --node {device.url}\n"
+        f"  dmoa status --node {device.url}\n"
+        f"or point any OpenAI client at {device.url}/v1",
+        markup=False,
+    )

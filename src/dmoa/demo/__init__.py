@@ -1,0 +1,1 @@
+"""The demo: real devices on this machine, in two acts, `prompts` and `quiz`."""
