@@ -1,4 +1,4 @@
-"""What a network can afford, by formula: stability, latency, and the planner on top of them."""
+"""What a network can afford, by formula: stability, growth, latency, memory."""
 
 from dmoa.theory.early_stop import (
     load_early_answer,
@@ -11,7 +11,6 @@ from dmoa.theory.growth import device_growth, equal_growth, growth_per_second
 from dmoa.theory.latency import Prediction, predict
 from dmoa.theory.memory import queue_bytes, task_bytes
 from dmoa.theory.network import Lengths, Network, equal_network, tasks_per_prompt
-from dmoa.theory.planner import Plan, largest, plan, plan_grid
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import (
     device_loads,
@@ -26,7 +25,6 @@ from dmoa.theory.stability import (
 __all__ = [
     "Lengths",
     "Network",
-    "Plan",
     "Prediction",
     "device_growth",
     "device_loads",
@@ -34,7 +32,6 @@ __all__ = [
     "equal_network",
     "growth_per_second",
     "is_stable",
-    "largest",
     "load",
     "load_early_answer",
     "load_early_selected",
@@ -43,8 +40,6 @@ __all__ = [
     "mean_layers",
     "network_load",
     "network_rate_limit",
-    "plan",
-    "plan_grid",
     "predict",
     "queue_bytes",
     "rate_limit",
