@@ -78,6 +78,19 @@ async def test_several_real_llms_answer_one_prompt_together(tmp_path: Path) -> N
         assert answer["answer"]
         assert answer["dmoa"]["tasks"] == 3
         status, out, err = await run_cli(
+            *("ask", "Name a colour.", "--node", url, "--model", "dmoa-m1-k1", "--json"),
+            *("--max-tokens", "8", "--method", "select", "--early-stop"),
+        )
+        assert status == 0, err
+        assert json.loads(out)["dmoa"]["tasks"] == 2
+        for command in ("ask", "chat"):
+            asked = ["?"] if command == "ask" else []
+            status, _, err = await run_cli(
+                command, *asked, "--node", url, "--method", "dance", stdin="?"
+            )
+            assert status == 2
+            assert "--method 'dance' is none of synthesise, select, vote" in err
+        status, out, err = await run_cli(
             *("ask", "-", "--node", url, "--max-tokens", "6"), stdin="Say hello."
         )
         assert status == 0, err

@@ -35,7 +35,7 @@ def ask(
     import asyncio
     import sys
 
-    from dmoa.cli.options import parameters
+    from dmoa.cli.options import aggregation, parameters
     from dmoa.cli.output import print_json, stderr
     from dmoa.client import stream
     from dmoa.errors import DmoaError, UsageError
@@ -46,7 +46,14 @@ def ask(
         raise UsageError('the prompt is empty; write it as in dmoa ask "Why is the sky blue?"')
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": text})
-    items = stream(messages, node=node, model=model, key=key, **parameters(max_tokens, temperature))
+    items = stream(
+        messages,
+        node=node,
+        model=model,
+        key=key,
+        aggregation=aggregation(method, early_stop, fallback),
+        **parameters(max_tokens, temperature),
+    )
 
     def write(piece: str) -> None:
         if not json:
