@@ -129,3 +129,63 @@ def run_study(study: "Study", folder: Path) -> dict[str, Any]:
     pareto_picture(folder / "pareto.svg", found)
     say(f"note: outcomes, result and picture are in {folder}")
     return found
+
+
+@evaluate.command()
+def alpacaeval(
+    recorded: Annotated[
+        Path, typer.Option(help="Folder of judged outputs in AlpacaEval's formats, a file a model.")
+    ],
+    models: Annotated[
+        str | None, typer.Option(help="Models, by commas; by default all that are judged.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="k, as m1-k1,m1-k3; by default every k there can be.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the proposers, the orders and the intervals.")
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of outcomes, result and outputs in AlpacaEval's format."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Win rates of choosing among published outputs of real models, one model a device."""
+    import json
+
+    from dmoa.cli.output import print_json, say
+    from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
+    from dmoa.evaluation import alpacaeval as files
+    from dmoa.evaluation import recorded_study as study_of
+    from dmoa.evaluation.grid import Row, rows_of
+    from dmoa.evaluation.outcomes import opened
+    from dmoa.folders import cache_folder
+    from dmoa.report.quality import recorded_table
+    from dmoa.simulation.extra import needed
+
+    needed()
+    read = study_of.read_folder(recorded, models.split(",") if models else None)
+    for sentence in read.passed_over:
+        say(f"note: {sentence}")
+    devices = len(read.models)
+    wanted = rows_of(rows, devices) if rows else [Row(1, k) for k in range(1, devices)]
+    study = study_of.RecordedStudy(read, study_of.check_rows(wanted), seed)
+    folder = out or cache_folder() / "eval" / f"alpacaeval-{devices}-models-seed{seed}"
+    with opened(folder / "outcomes.jsonl", study.settings()) as outcomes:
+        with bar("prompts") as tell:
+            asyncio.run(study_of.measure_recorded(study, outcomes, tell))
+        found = study_of.findings_recorded(study, outcomes)
+        for way in study.ways:
+            for owner in read.models:
+                files.write_outputs(
+                    folder / f"{way.name}-{owner}.json",
+                    study_of.chosen(study, outcomes, way, owner),
+                )
+    (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    say(f"note: outcomes, result and outputs are in {folder}")
+    if as_json:
+        print_json(found)
+        return
+    print_table(recorded_table(found))

@@ -35,6 +35,14 @@ def difference(values: Mapping[str, float]) -> str:
     return f"[red]{text}[/]" if values["high"] < 0 else text
 
 
+def short_difference(values: Mapping[str, float]) -> str:
+    """As `difference`, with half the width of the interval."""
+    text = f"{values['mean']:+.1f}±{(values['high'] - values['low']) / 2:.1f}"
+    if values["low"] > 0:
+        return f"[green]{text}[/]"
+    return f"[red]{text}[/]" if values["high"] < 0 else text
+
+
 def _table(title: str, caption: str, columns: Sequence[str]) -> "Table":
     from rich import box
     from rich.table import Table
@@ -65,7 +73,7 @@ def rows_table(found: Mapping[str, Any]) -> "Table":
         + (" (how sure drafts are is hidden)" if found["hidden"] else ""),
         "95 % bootstrap intervals over the questions; times as they were on this machine, which"
         " all devices shared; queue: waiting tasks per device",
-        ("M, k", "inferences", "right, %", "vote of drafts", "some draft right", "latency, ms",
+        ("M, k", "inferences", "right, %", "drafts voted", "some right", "latency, ms",
          "queue", "tokens"),
     )  # fmt: skip
     for row in found["rows"]:
@@ -87,13 +95,14 @@ def baselines_table(found: Mapping[str, Any]) -> "Table":
     """What each row has more than each baseline, in points."""
     table = _table(
         f"Points more than the baselines (best single LLM, in hindsight: {found['best']})",
-        "paired 95 % intervals; own and best: one inference; × C: as many samples as the row has"
-        " inferences, voted; all: the LLMs in turn; Self-MoA: the best as its own committee",
+        "± half the width of the paired 95 % interval; own and best: one inference; × C: as many"
+        " samples as the row has inferences, voted; all: the LLMs in turn; Self-MoA: the best as"
+        " its own committee",
         ("M, k", *(f"{head}" for head in BASELINES.values())),
     )
     for row in found["rows"]:
         if row["against"]:
-            cells = [difference(row["against"][name]["difference"]) for name in BASELINES]
+            cells = [short_difference(row["against"][name]["difference"]) for name in BASELINES]
             table.add_row(name_of(row), *cells)
     return table
 
@@ -169,3 +178,23 @@ def pareto_picture(path: Path, found: Mapping[str, Any]) -> None:
 
 
 _MARKS = {"synthesise": "o", "select": "s", "vote": "^"}
+
+
+def recorded_table(found: Mapping[str, Any]) -> "Table":
+    """Win rates of recorded models, and of choosing among their drafts."""
+    table = _table(
+        f"AlpacaEval, {found['prompts']} prompts; best single model: {found['best']}",
+        "win rates in percent against the files' baseline, not length-controlled; paired 95 %"
+        " bootstrap intervals over prompts. The ranker that ships was fitted to these prompts if"
+        " the models are FuseChat's: docs/selection.md has cross-validated figures",
+        ("answer", "inferences", "win rate", "standard error", "points over the best"),
+    )
+    for row in found["rows"]:
+        table.add_row(
+            row["name"],
+            str(row["tasks"]),
+            f"{row['win_rate']:.2f}",
+            f"{row['standard_error']:.2f}",
+            difference(row["difference"]) if row["name"] != found["best"] else "–",
+        )
+    return table
