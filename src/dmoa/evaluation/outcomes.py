@@ -142,13 +142,16 @@ def opened(path: Path, settings: dict[str, Any]) -> Iterator[Outcomes]:
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
         file.seek(0)
-        lines = file.read().split(b"\n")
-        if torn := lines.pop():
+        *lines, torn = file.read().split(b"\n")
+        first = msgspec.json.encode(header)
+        if lines:
+            _check(path, lines[0], header)
+        elif not first.startswith(torn):
+            raise _broken(path, 1, "it is not of a study")
+        if torn:
             file.truncate(file.seek(0, 2) - len(torn))
         if not lines:
-            file.write(msgspec.json.encode(header) + b"\n")
-        else:
-            _check(path, lines[0], header)
+            file.write(first + b"\n")
         known = [_read(path, number, line) for number, line in enumerate(lines[1:], 2)]
         session = 1 + max((outcome.session for outcome in known), default=0)
         yield Outcomes(path, session, known, file)
@@ -174,7 +177,7 @@ def _read(path: Path, number: int, line: bytes) -> Outcome:
         raise _broken(path, number, error) from None
 
 
-def _broken(path: Path, number: int, error: Exception) -> UsageError:
+def _broken(path: Path, number: int, error: object) -> UsageError:
     return UsageError(
         f"{path}, line {number} is no outcome ({error}); delete the line, or use another --out"
     )
