@@ -71,6 +71,44 @@ def steady_table(name: str, found: Mapping[str, Any]) -> "Table":
     return table
 
 
+def accuracy_table(name: str, found: Mapping[str, Any]) -> "Table":
+    """The paper's accuracy, latency and queue beside those of pocket LLMs on PocketQA."""
+    from rich import box
+    from rich.table import Table
+
+    from dmoa.report.quality import percent
+
+    team = "the same LLM" if name == "I" else "four different LLMs"
+    table = Table(
+        title=f"Table {name} ({team}) beside ours on ANOTHER task, with pocket LLMs",
+        caption=(
+            "paper: AlpacaEval 2.0, 10 prompts, judged by GPT-4, large LLMs; ours: PocketQA,"
+            f" {found['questions']} questions of seed {found['seed']}, exact answers. Compare how"
+            " the columns change, not their level. Latency as a multiple of that of M = 0; ours:"
+            " bursts of ten, service times as measured, mean and 90 % spread; queue: waiting"
+            " tasks per device"
+        ),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for title in ("M, k", "paper, %", "ours, % right", "paper, latency", "ours, latency",
+                  "ours, ms", "paper, queue", "ours, queue"):  # fmt: skip
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in found[name]:
+        published, burst = row["published"], row["burst"]
+        table.add_row(
+            f"{row['layers']}, {row['proposers']}",
+            f"{published['accuracy']:.2f}",
+            percent(row["accuracy"]),
+            f"× {published['latency_multiple']:.1f}",
+            f"× {row['latency_multiple']:.1f}",
+            _spread({name: 1000 * value for name, value in burst["latency"].items()}, 0),
+            f"{published['queue']:.2f}",
+            f"{burst['queue']['mean']:.1f}",
+        )
+    return table
+
+
 def burst_picture(path: Path, tables: Mapping[str, Any]) -> None:
     """Latencies of both tables: published, and the spread of our bursts."""
     from matplotlib.figure import Figure
