@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: no test measures time, and every run draws the same examples.
+settings.register_profile("dmoa", deadline=None, derandomize=True)
+settings.load_profile("dmoa")
 
 
 @pytest.fixture(autouse=True)

@@ -58,16 +58,8 @@ def evaluate(
                 [[samples[s][j][i] for s, j in enumerate(teams[m][i])] for i in range(n)]
                 for m in range(MODELS)
             ]
-            for name, rule in (
-                ("plurality", plurality),
-                ("sure plurality", sure_plurality),
-            ):
-                bits[f"{name} {net} k={k}"] = _of_drafts(
-                    drafts, questions, lambda d, q, rule=rule: rule(d) == q.answer
-                )
-            bits[f"some right {net} k={k}"] = _of_drafts(
-                drafts, questions, lambda d, q: any(is_right(x, q) for x in d)
-            )
+            for name, rule in _RULES.items():
+                bits[f"{name} {net} k={k}"] = _of_drafts(drafts, questions, rule)
             for hidden in (False, True):
                 _rows(ask, questions, temperature, net, k, teams, drafts, hidden, bits)
     return bits
@@ -130,6 +122,13 @@ def plurality(drafts: Sequence[str]) -> str:
 def sure_plurality(drafts: Sequence[str]) -> str:
     """The most frequent answer among the drafts that are sure, or among all if none is."""
     return plurality([d for d in drafts if is_sure(d)] or drafts)
+
+
+_RULES: dict[str, Callable[[Sequence[str], Question], bool]] = {
+    "plurality": lambda drafts, q: plurality(drafts) == q.answer,
+    "sure plurality": lambda drafts, q: sure_plurality(drafts) == q.answer,
+    "some right": lambda drafts, q: any(is_right(d, q) for d in drafts),
+}
 
 
 def _hide(drafts: list[list[list[str]]]) -> list[list[list[str]]]:

@@ -133,7 +133,7 @@ class Ensemble(nn.Module):
         self._layer: Callable[..., Tensor] = layer
         self._head_loss: Callable[..., Tensor] = head_loss
 
-    def compile(self) -> None:  # type: ignore[override]
+    def compile(self) -> None:
         """Compile one layer and the loss; all layers share the code, so it is quick."""
         self._layer = torch.compile(layer, dynamic=False)
         self._head_loss = torch.compile(head_loss, dynamic=False)

@@ -24,7 +24,8 @@ def orthogonalised(g: Tensor, steps: int = 5) -> Tensor:
         x = a * x + (b * gram + c * gram @ gram) @ x
     if not wide:
         x = x.transpose(-2, -1)
-    return x.to(g.dtype)
+    result: Tensor = x.to(g.dtype)
+    return result
 
 
 class Optimiser:
@@ -38,7 +39,6 @@ class Optimiser:
 
     def __init__(self, net: Ensemble, muon: bool, decay: float = 0.02) -> None:
         self._decay = decay
-        d = net.shape.width
         # (parameter, number of square-ish matrices that lie side by side in it)
         self._matrices: list[tuple[Tensor, int]] = []
         if muon:
@@ -57,7 +57,6 @@ class Optimiser:
         )
         self._momentum = [torch.zeros_like(p) for p, _ in self._matrices]
         self._all = list(net.parameters())
-        self._width = d
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -73,7 +72,7 @@ class Optimiser:
 
     def _step_matrices(self, rate: float) -> None:
         params = [p for p, _ in self._matrices]
-        grads = [p.grad for p in params]
+        grads = [p.grad for p in params if p.grad is not None]
         torch._foreach_mul_(self._momentum, 0.95)
         torch._foreach_add_(self._momentum, grads)
         updates = torch._foreach_add(grads, self._momentum, alpha=0.95)

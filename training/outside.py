@@ -17,7 +17,8 @@ COUNTRIES = (
     " Bangladesh Iran Iraq Syria Israel Jordan Yemen Oman Qatar Canada Mexico Cuba Jamaica"
     " Haiti Panama Colombia Venezuela Brazil Peru Bolivia Chile Argentina Uruguay Paraguay"
     " Ecuador Australia America Europe Africa Asia Texas California"
-).split() + ["the USA", "the United States", "New Zealand", "South Africa", "Saudi Arabia"]
+).split()
+COUNTRIES += ["the USA", "the United States", "New Zealand", "South Africa", "Saudi Arabia"]
 _PLACES = (
     "Paris London Rome Berlin Madrid Vienna Tokyo Beijing Moscow Cairo Delhi Sydney Boston"
     " Chicago Lisbon Athens Dublin Oslo Prague Venice Mumbai Singapore"

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmoa.evaluation.pocketqa import answer_of, is_sure
-from dmoa.evaluation.pocketqa.world import FACT, MODELS, Question
+from dmoa.evaluation.pocketqa import SURE, UNSURE, answer_of, is_sure, skills
+from dmoa.evaluation.pocketqa.forms import ATTRIBUTES, TRAIN
+from dmoa.evaluation.pocketqa.world import FACT, MODELS, Question, skill_question
 from training import examples
 from training.examples import Draft, prompt
 from training.text import LENGTHS, Example, Packed, pack
@@ -82,16 +83,16 @@ def team_drafts(
     model: int,
     question: Question,
     truth: str,
-    of: Callable[[int, int], str],
+    real: Sequence[Sequence[str]],
     readers: Sequence[tuple[bool, bool]],
     same: bool,
     size: int,
 ) -> tuple[list[int], list[str]]:
     """A team that `model` belongs to, and what its members say, in random order.
 
-    `of(member, copy)` is a real reply of a member. No model has read of a made-up country:
-    there, siblings are replaced by simulated readers with probability one half, as if it were
-    in their books.
+    `real[member]` are real replies of a member, one for each time that it is in the team. No
+    model has read of a made-up country: there, siblings are replaced by simulated readers
+    with probability one half, as if it were in their books.
     """
     if same:
         team = [model] * size
@@ -109,9 +110,9 @@ def team_drafts(
         simulated = made_up and not same and (j != model or absent) and rng.random() < 0.5
         if simulated:
             d = examples.simulated_reader(rng, question, truth, readers)
-            said.append(d.answer + (examples.SURE if d.sure else examples.UNSURE))
+            said.append(d.answer + (SURE if d.sure else UNSURE))
         else:
-            said.append(of(j, copy))
+            said.append(real[j][copy % len(real[j])])
     return team, said
 
 
@@ -139,7 +140,7 @@ def combinations(
                 model,
                 question,
                 truth,
-                lambda j, copy, i=i, order=order: samples[order[copy % len(order)]][j][i],
+                [[samples[s][j][i] for s in order] for j in range(MODELS)],
                 readers,
                 same,
                 examples.team_size(rng),
@@ -173,10 +174,6 @@ def questions_to_learn(
     n: int, seed: str, real: float, made_up: float
 ) -> list[tuple[Question, str]]:
     """Training questions with their truths: real countries, made-up ones, and skills."""
-    from dmoa.evaluation.pocketqa import skills
-    from dmoa.evaluation.pocketqa.forms import ATTRIBUTES, TRAIN
-    from dmoa.evaluation.pocketqa.world import skill_question
-
     rng = random.Random(f"{seed} questions")
     here = examples.here()
     made = []

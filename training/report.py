@@ -33,16 +33,18 @@ class Runs:
     def row(self, name: str, seed: int) -> NDArray[np.float64]:
         """Per question, the share of owners that were right."""
         bits = self._bits[seed]
-        if name.startswith("best alone"):
-            return self._best_alone(bits, name.removeprefix("best "))
+        if name.startswith("best "):
+            return self._best(bits, name.removeprefix("best "))
         same_net = name.replace("diverse", "same") if name.endswith("k=0") else name
         row = bits[name] if name in bits else bits[same_net.replace("diverse", "same")]
-        return row.mean(0)
+        share: NDArray[np.float64] = row.mean(0)
+        return share
 
     @staticmethod
-    def _best_alone(bits: Bits, name: str) -> NDArray[np.float64]:
-        """The single member that did best on these very questions: an optimistic baseline."""
-        return bits[name][int(bits[name].mean(1).argmax())].astype(float)
+    def _best(bits: Bits, name: str) -> NDArray[np.float64]:
+        """The owner that did best on these very questions: an optimistic baseline."""
+        best: NDArray[np.float64] = bits[name][int(bits[name].mean(1).argmax())].astype(float)
+        return best
 
     def shown(self, name: str, minus: str | None = None) -> str:
         """Mean over seeds, its interval over questions, and each seed's figure."""
@@ -81,6 +83,7 @@ def table(runs: Runs) -> list[str]:
         ("own LLM alone, greedy", "alone T=0.0"),
         ("best single member, T=0.7", "best alone T=0.7"),
         ("best single member, greedy", "best alone T=0.0"),
+        ("Self-MoA: best member on all devices, M=1 k=3", "best same M=1 k=3 T=0.7"),
     )
     lines += [f"| {title} | {runs.shown(name)} |" for title, name in singles]
     for hidden, final, title in (
@@ -106,6 +109,7 @@ def table(runs: Runs) -> list[str]:
         ("diverse M=1 k=3 − own LLM", best, "alone T=0.7"),
         ("diverse M=1 k=3 − best single member", best, "best alone T=0.7"),
         ("diverse M=1 k=3 − best single member, greedy", best, "best alone T=0.0"),
+        ("diverse M=1 k=3 − Self-MoA of the best member", best, "best same M=1 k=3 T=0.7"),
         ("diverse M=1 k=3 − plurality", best, "plurality diverse k=3"),
         ("diverse M=1 k=3 − plurality of the sure", best, "sure plurality diverse k=3"),
         ("diverse M=1 k=2 − k=1", "diverse M=1 k=2 T=0.7", "diverse M=1 k=1 T=0.7"),

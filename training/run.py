@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from dmoa.evaluation.pocketqa import SEED, questions, world
 from training import examples, pools, text
@@ -111,7 +112,7 @@ def main() -> None:
     print(json.dumps({"out": str(args.out), "seconds": round(time.monotonic() - started, 1)}))
 
 
-def warm_up(net: "Ensemble") -> None:  # noqa: F821
+def warm_up(net: Any) -> None:
     """Compile for every length while the workers still make examples."""
     import torch
 

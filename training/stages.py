@@ -152,7 +152,7 @@ class Training:
                     m,
                     question,
                     truth,
-                    lambda j, copy, i=i: samples[copy % len(samples)][j][i],
+                    [[sample[j][i] for sample in samples] for j in range(MODELS)],
                     readers,
                     rng.random() < 0.35,
                     rng.choice((1, 2, 3, 4, 4)),
@@ -243,7 +243,7 @@ class Training:
                 ids.shape[1], (MODELS, batch), device=device, generator=self._generator
             )
             losses = net.loss(ids[models, some].long(), weights[models, some].float() / 10)
-            losses.sum().backward()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step(now)
             if step % 20 == 0:
                 seen.setdefault(chosen, []).append(losses.detach().mean())

@@ -90,13 +90,10 @@ def train_tokenizer() -> Tokenizer:
     rng = random.Random("tokenizer")
     texts = []
     for i in range(60_000):
-        for example in (
-            examples.single(rng, i % 4),
-            examples.simulated_aggregation(rng, i % 4),
-            examples.outside_question(rng) if i % 8 == 0 else None,
-        ):
-            if example:
-                texts.append(example.prompt + "".join(text for text, _ in example.parts))
+        made = [examples.single(rng, i % 4), examples.simulated_aggregation(rng, i % 4)]
+        if i % 8 == 0:
+            made.append(examples.outside_question(rng))
+        texts += [e.prompt + "".join(text for text, _ in e.parts) for e in made]
     for letter in LETTERS:  # each letter is one token, also after a space
         texts += ["x " + letter] * 500
     tok = Tokenizer(models.BPE())
@@ -115,9 +112,8 @@ def train_tokenizer() -> Tokenizer:
         show_progress=False,
     )
     tok.train_from_iterator(texts, trainer)
-    for name, some in (("questions", texts[0::2]), ("aggregations", texts[1::2])):
-        lengths = sorted(len(e.ids) for e in tok.encode_batch(some))
-        print(name, *(f"{q}: {lengths[int(q * (len(lengths) - 1))]}" for q in (0.5, 0.9, 0.99, 1)))
+    lengths = sorted(len(e.ids) for e in tok.encode_batch(texts))
+    print({q: lengths[int(q * (len(lengths) - 1))] for q in (0.5, 0.9, 0.99, 1)})
     return tok
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmoa.client import Reply, ask, ask_async
+    from dmoa.simulation.planner import plan
     from dmoa.simulation.replay import replay
     from dmoa.simulation.study import simulate
-    from dmoa.theory.planner import plan
 
 __version__ = "0.1.0"
 
 # verb -> module that defines it
 _VERBS = {
-    "plan": "dmoa.theory.planner",
+    "plan": "dmoa.simulation.planner",
     "replay": "dmoa.simulation.replay",
     "simulate": "dmoa.simulation.study",
     "Reply": "dmoa.client",

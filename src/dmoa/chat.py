@@ -1,8 +1,9 @@
 """What a conversation is made of: messages, sampling parameters, token usage."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -25,13 +26,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """How tokens are drawn; None leaves the choice to the LLM."""
 
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    stop: list[str] = []
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
+    stop: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=16)] = []
+    seed: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
 
     def for_inference(self, index: int) -> "Sampling":
         """The same parameters for the `index`-th inference of a prompt.
@@ -52,11 +53,47 @@ class Constraints(msgspec.Struct, frozen=True, omit_defaults=True):
     response_format: dict[str, Any] | None = None
 
 
+class FunctionPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a call's name or arguments."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call, in OpenAI's streaming format; `index` says of which call."""
+
+    index: Annotated[int, Meta(ge=0, le=1000)] = 0
+    id: str | None = None
+    type: str | None = None
+    function: FunctionPart | None = None
+
+    def size(self) -> int:
+        """Characters of the call."""
+        function = self.function or FunctionPart()
+        return len(self.id or "") + len(function.name or "") + len(function.arguments or "")
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+def finish_reason(told: str | None) -> FinishReason:
+    """A finish reason of a server; what OpenAI's clients do not know counts as `stop`."""
+    match told:
+        case "length" | "tool_calls" | "content_filter":
+            return told
+        case _:
+            return "stop"
+
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens read and written."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

@@ -10,9 +10,12 @@ import openai
 
 from dmoa.aggregation import Aggregation, Method
 from dmoa.errors import DmoaError, UsageError
+from dmoa.text import check_url
 
 DEFAULT_NODE = "http://127.0.0.1:8765"
 READ_SECONDS = 3600.0
+SILENCE_SECONDS = 60.0  # a node that streams says something every five seconds
+STATUS_SECONDS = 15.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -54,12 +57,14 @@ def client(node: str, key: str | None) -> openai.AsyncOpenAI:
     Raises:
         UsageError: the URL is none.
     """
-    if not node.startswith(("http://", "https://")):
-        raise UsageError(f"--node {node!r} is no URL; write {DEFAULT_NODE}")
+    check_url(node)
+    key = key or os.environ.get("DMOA_API_KEY") or "none"
+    if not key.isascii():
+        raise UsageError("the API key has characters that no HTTP header carries; check it")
     root = node.rstrip("/").removesuffix("/v1")
     return openai.AsyncOpenAI(
         base_url=f"{root}/v1",
-        api_key=key or os.environ.get("DMOA_API_KEY") or "none",
+        api_key=key,
         max_retries=0,
         timeout=openai.Timeout(READ_SECONDS, connect=5.0),
     )
@@ -90,6 +95,7 @@ async def stream(
                 stream=True,
                 stream_options={"include_usage": True},
                 extra_body={"dmoa": {"progress": True}},
+                timeout=openai.Timeout(SILENCE_SECONDS, connect=5.0),
                 **parameters,
             )
             async with chunks:
@@ -107,12 +113,16 @@ async def stream(
                             yield TextPiece(choice.delta.content)
         except openai.OpenAIError as error:
             raise as_dmoa_error(error, node) from None
+    if not tree:
+        raise DmoaError(f"{node} answers, but is no dmoa node")
     yield Reply("".join(parts), tree, usage)
 
 
 def as_dmoa_error(error: openai.OpenAIError, node: str) -> DmoaError:
     """What a client's error means for whoever asked."""
     match error:
+        case openai.APITimeoutError():
+            return DmoaError(f"{node} has said nothing for too long; see `dmoa status`")
         case openai.APIConnectionError():
             return DmoaError(f"no dmoa node answers at {node}; start one by `dmoa up`")
         case openai.APIStatusError():
@@ -172,7 +182,9 @@ async def fetch_status(node: str, key: str | None = None) -> dict[str, Any]:
     async with client(node, key) as opened:
         root = str(opened.base_url).rstrip("/").removesuffix("/v1")
         try:
-            found = await opened.get(f"{root}/status", cast_to=object)
+            found = await opened.get(
+                f"{root}/status", cast_to=object, options={"timeout": STATUS_SECONDS}
+            )
         except openai.OpenAIError as error:
             raise as_dmoa_error(error, node) from None
     if not isinstance(found, dict) or "devices" not in found:
@@ -181,6 +193,10 @@ async def fetch_status(node: str, key: str | None = None) -> dict[str, Any]:
 
 
 def _messages(conversation: Conversation) -> Any:
+    try:
+        str(conversation).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the prompt is not UTF-8; convert it first") from None
     if isinstance(conversation, str):
         return [{"role": "user", "content": conversation}]
     return list(conversation)

@@ -15,6 +15,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -59,7 +60,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DMOA_", extra="forbid")
 
-    name: str = Field(default_factory=lambda: socket.gethostname().partition(".")[0] or "device")
+    name: str = Field(
+        default_factory=lambda: socket.gethostname().partition(".")[0][:64] or "device",
+        pattern=r"^\w[\w. -]{0,63}$",
+    )
     state: Path | None = None
     listen: list[str] = []
     connect: list[str] = []
@@ -119,7 +123,7 @@ class Settings(BaseSettings):
             UsageError: it is no address.
         """
         host, colon, port = self.api.rpartition(":")
-        if not colon or not host or not port.isdigit() or int(port) > 65535:
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise UsageError(f"--api {self.api!r} is no HOST:PORT; write 127.0.0.1:8765")
         return host.strip("[]"), int(port)
 
@@ -151,6 +155,9 @@ def load_settings(flags: dict[str, Any]) -> Settings:
     Raises:
         UsageError: a value is out of range or a name unknown; says which and where.
     """
+    named = os.environ.get("DMOA_CONFIG")
+    if named and not Path(named).exists():
+        raise UsageError(f"DMOA_CONFIG names {named}, which is not there")
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     try:
         return Settings(**given)
@@ -159,5 +166,7 @@ def load_settings(flags: dict[str, Any]) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         value = "" if first["type"] == "missing" else f" = {first['input']!r}"
         raise UsageError(f"setting {where}{value}: {first['msg']}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{_config_file()}: {error}") from None
+    except SettingsError as error:
+        raise UsageError(f"{error}; lists in the environment are written as JSON") from None

@@ -14,7 +14,7 @@ from dmoa.inference import InferenceService
 from dmoa.llm.interface import LLM
 from dmoa.measurement import DeviceMeter
 from dmoa.network.interface import Network
-from dmoa.network.messages import Card, DeviceReport
+from dmoa.network.messages import MAX_MODEL, Card, DeviceReport
 from dmoa.network.peers import Peers
 from dmoa.network.service import PeerService
 from dmoa.protocol import Prompt, answer
@@ -44,7 +44,7 @@ class Device:
         prompt_deadline: seconds after which a prompt is given up.
         stall_seconds: an LLM without a token for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
-        joined: is called with the card of each device that comes.
+        joined, parted: are called with the card of each device that comes or goes.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Device:
         stall_seconds: float = 120.0,
         silence_seconds: float = 5.0,
         joined: Callable[[Card], None] = lambda card: None,
+        parted: Callable[[Card], None] = lambda card: None,
     ) -> None:
         self.own = device_id
         self.name = name
@@ -79,10 +80,20 @@ class Device:
             stall_seconds=stall_seconds,
         )
         self.peer_links = Peers(
-            network, self.card, silence_seconds=silence_seconds, joined=joined, left=self._left
+            network,
+            self.card,
+            silence_seconds=silence_seconds,
+            joined=joined,
+            parted=parted,
+            left=self._left,
         )
         self.service = PeerService(
-            self.card, self.report, self.inferences.run, self.peer_links.welcome
+            self.card,
+            self.report,
+            self.inferences.run,
+            self.peer_links.welcome,
+            is_peer=lambda device: device in self.network.alive(),
+            max_tasks_each=max(1, self.queue.max_tasks // 2),
         )
         self.experience = Experience()
         self.open_prompts = 0
@@ -181,11 +192,6 @@ class Device:
                 f"this device works on {self.open_prompts} prompts, its limit",
                 max(1.0, self.queue.backlog_seconds(alpha)),
             )
-        if self.queue.waiting >= self.queue.max_tasks:
-            raise QueueFull(
-                f"{self.queue.waiting} tasks wait in this device's queue, its limit",
-                max(1.0, self.queue.backlog_seconds(alpha)),
-            )
 
     def prompt(self, prompt_id: str) -> PromptRecord | None:
         """The tree of one of the last prompts."""
@@ -201,7 +207,13 @@ class Device:
     def card(self) -> Card:
         """Who this device is."""
         info = self.llm.info
-        return Card(self.own, self.name, info.name, info.context_length, self.network.addresses())
+        return Card(
+            self.own,
+            self.name,
+            info.name[:MAX_MODEL],
+            info.context_length,
+            self.network.addresses()[:8],
+        )
 
     def report(self) -> DeviceReport:
         """How this device is doing."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from dmoa.chat import FinishReason, ToolCallPart
 from dmoa.records import InferenceRecord, LayerRecord, PromptRecord
 
 
@@ -44,7 +45,7 @@ class Text(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):
     """A piece of the answer."""
 
     text: str
-    tool_calls: list[dict[str, object]] | None = None
+    tool_calls: list[ToolCallPart] | None = None
 
 
 class Restarted(msgspec.Struct, frozen=True, tag="restarted"):
@@ -57,9 +58,9 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The prompt is answered; `text` is the whole answer."""
 
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     record: PromptRecord
-    tool_calls: list[dict[str, object]] | None = None
+    tool_calls: list[ToolCallPart] | None = None
 
 
 Event = Accepted | LayerStarted | Draft | LayerFinished | Aggregating | Text | Restarted | Finished

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
-from dmoa.chat import Usage
+from dmoa.chat import ToolCallPart, Usage
 from dmoa.errors import ContextExceeded, LLMError, LLMStalled
 from dmoa.llm.interface import LLM, End, Token
 from dmoa.measurement import DeviceMeter
@@ -89,7 +88,7 @@ class InferenceService:
         end: End | None = None
         parts: list[str] = []
         characters = 0
-        tool_calls: list[dict[str, Any]] = []
+        tool_calls: list[ToolCallPart] = []
         first_token: float | None = None
         heard = clock()
         stream = with_heartbeat(self._tokens(task), self.heartbeat_seconds)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import signal
-import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from dmoa.api.server import ApiServer, bind
 from dmoa.config import Settings
 from dmoa.device import Device
 from dmoa.errors import UsageError
-from dmoa.folders import state_folder
-from dmoa.llm.detect import find_servers
+from dmoa.folders import cache_folder, state_folder
+from dmoa.llm.interface import LLM
 from dmoa.llm.specification import make_llm
 from dmoa.network.addresses import default_endpoints, is_loopback, require_loopback
 from dmoa.network.identity import load_identity
@@ -30,14 +29,17 @@ from dmoa.queue import DeviceQueue
 
 Say = Callable[[str], None]
 
+START_SECONDS = 60.0
 
-async def serve(settings: Settings, say: Say, until: asyncio.Event | None = None) -> None:
+
+async def serve(settings: Settings, llm: str, say: Say, until: asyncio.Event | None = None) -> None:
     """Run a device until a signal, or `until`, ends it.
 
     Prints `ready URL` on stdout when it can serve.
 
     Args:
         settings: the settings.
+        llm: its LLM, see `llm.specification`.
         say: is told what goes on, for stderr.
         until: ends the device when it is set.
 
@@ -46,8 +48,9 @@ async def serve(settings: Settings, say: Say, until: asyncio.Event | None = None
         LLMUnavailable: the LLM cannot be reached.
     """
     stop = until or asyncio.Event()
-    with _signals(stop):
-        async with _running(settings, say) as (device, url):
+    # While it starts, Ctrl-C and SIGTERM do what they do to any program.
+    async with _running(settings, llm, say) as (device, url):
+        with _signals(stop):
             print(f"ready {url}", flush=True)
             await stop.wait()
             say("ending: what was accepted is finished first")
@@ -55,7 +58,9 @@ async def serve(settings: Settings, say: Say, until: asyncio.Event | None = None
 
 
 @contextlib.asynccontextmanager
-async def _running(settings: Settings, say: Say) -> AsyncGenerator[tuple[Device, str], None]:
+async def _running(
+    settings: Settings, llm_name: str, say: Say
+) -> AsyncGenerator[tuple[Device, str], None]:
     host, port = settings.api_address()
     keys = settings.api_keys()
     if not keys and not is_loopback(host):
@@ -73,46 +78,33 @@ async def _running(settings: Settings, say: Say) -> AsyncGenerator[tuple[Device,
         raise UsageError("--multicast looks for devices of other machines; it needs --open")
     state = settings.state or state_folder(settings.name)
     async with contextlib.AsyncExitStack() as stack:
+        cache_folder().mkdir(parents=True, exist_ok=True)
         device_id = load_identity(state)
         stack.enter_context(_only_user_of(state))
         listener = bind(host, port)
         stack.callback(listener.close)
         llm = await make_llm(
-            settings.llm or await _found(say),
+            llm_name,
             settings.name,
             context_length=settings.context,
             threads=settings.threads,
             say=say,
         )
         stack.push_async_callback(llm.close)
-        known = KnownPeers(state / "peers.json")
-        network = _network(settings, known, say)
-        upkeep = Upkeep(network, known, say)
+        known = KnownPeers(state / "peers.json", open_network=settings.open)
 
         def joined(card: Card) -> None:
             say(f"{card.name} is there ({card.model})")
             known.meet(card)
 
-        device = Device(
-            device_id,
-            settings.name,
-            llm,
-            network,
-            queue=DeviceQueue(
-                slots=settings.slots,
-                max_tasks=settings.queue_tasks,
-                max_bytes=settings.queue_bytes,
-                discipline=settings.discipline,
-            ),
-            random_generator=random.Random(),
-            max_prompts=settings.max_prompts,
-            prompt_deadline=settings.prompt_deadline,
-            stall_seconds=settings.stall_seconds,
-            silence_seconds=settings.silence_seconds,
-            joined=joined,
-        )
-        stack.push_async_callback(device.close)
-        await device.start()
+        # Two devices that start at the same moment must not choose the same free port.
+        with FileLock(cache_folder() / "ports.lock", timeout=START_SECONDS):
+            network = _network(settings, known, say)
+            device = _device(settings, device_id, llm, network, joined, say)
+            stack.push_async_callback(device.close)
+            await device.start()
+        upkeep = Upkeep(network, known, settings.connect, say)
+
         stack.push_async_callback(upkeep.close)
         upkeep.start(
             device.peer_links, busy=lambda: bool(device.open_prompts or device.service.running)
@@ -137,58 +129,68 @@ async def _running(settings: Settings, say: Say) -> AsyncGenerator[tuple[Device,
         yield device, f"http://{shown}:{listener.getsockname()[1]}/v1"
 
 
+def _device(
+    settings: Settings,
+    device_id: str,
+    llm: LLM,
+    network: ZenohNetwork,
+    joined: Callable[[Card], None],
+    say: Say,
+) -> Device:
+    return Device(
+        device_id,
+        settings.name,
+        llm,
+        network,
+        queue=DeviceQueue(
+            slots=settings.slots,
+            max_tasks=settings.queue_tasks,
+            max_bytes=settings.queue_bytes,
+            discipline=settings.discipline,
+        ),
+        random_generator=random.Random(),
+        max_prompts=settings.max_prompts,
+        prompt_deadline=settings.prompt_deadline,
+        stall_seconds=settings.stall_seconds,
+        silence_seconds=settings.silence_seconds,
+        joined=joined,
+        parted=lambda card: say(f"{card.name} has left"),
+    )
+
+
 def _network(settings: Settings, known: KnownPeers, say: Say) -> ZenohNetwork:
     listen, connect = settings.listen, settings.connect
     if not listen:
-        default, neighbours = default_endpoints()
+        default, neighbours = default_endpoints(open_network=settings.open)
         listen = [default]
         connect = [*connect, *neighbours]
-    reachable = [a for a in known.addresses() if settings.open or _is_local(a)]
+    reachable = known.addresses()
     if reachable:
-        say(f"{len(reachable)} devices are known from before")
+        say(f"addresses known from before: {', '.join(reachable)}")
     return ZenohNetwork(
         listen, list(dict.fromkeys([*connect, *reachable])), multicast=settings.multicast
     )
 
 
-def _is_local(address: str) -> bool:
-    try:
-        require_loopback([address], open_network=False)
-    except UsageError:
-        return False
-    return True
-
-
-async def _found(say: Say) -> str:
-    """The LLM server of this machine, or the user's word that the built-in model is wanted."""
-    servers = await find_servers()
-    for server in servers:
-        shown = ", ".join(server.models[:8])
-        say(f"found {server.program} at {server.url} with {shown}")
-    if servers:
-        chosen = servers[0].specification
-        say(f"using {chosen}; another one by --llm")
-        return chosen
-    offer = "no LLM server runs here on the usual ports of Ollama, LM Studio, llama.cpp or vLLM"
-    if sys.stdin is not None and sys.stdin.isatty():
-        say(f"{offer}. Use the small built-in model smollm2 (98 MB, fetched once)? [Y/n]")
-        answer = await asyncio.to_thread(sys.stdin.readline)
-        if answer.strip().lower() in ("", "y", "yes"):
-            return "smollm2"
-    raise UsageError(f"{offer}; start one, or take the small built-in model by --llm smollm2")
-
-
 @contextlib.contextmanager
 def _only_user_of(state: Path) -> Generator[None, None, None]:
     """Two processes with one identity would be one device in two places."""
+    lock = FileLock(state / "lock", timeout=0)
     try:
-        with FileLock(state / "lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise UsageError(
             f"the state folder {state} is in use by another running device;"
             " give this one another --name or --state"
         ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot lock the state folder {state}: {error.strerror}; give another one by --state"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

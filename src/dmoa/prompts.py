@@ -24,7 +24,14 @@ INSTRUCTION = (
 
 CUT_MARK = " [... cut to fit]"
 
-_DELIMITER = re.compile(r"<(/?)\s*draft", re.IGNORECASE)
+# Our delimiters, and the control tokens of chat templates, which llama.cpp and others read as
+# such wherever they stand: a draft that wrote one could end its message and begin another.
+_DELIMITER = re.compile(
+    r"<(?=\s*/?\s*draft)|<(?=\|)|(?<=\|)>|<(?=/?s>)|<(?=<SYS>>|</SYS>>)"
+    r"|<(?=/?(?:start|end)_of_turn)|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])",
+    re.IGNORECASE,
+)
+_HARMLESS = {"<": "‹", ">": "›", "[": "⁅"}
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 
 Pack = Callable[[Sequence[Message], Sequence[str], str], list[Message]]
@@ -33,6 +40,11 @@ Pack = Callable[[Sequence[Message], Sequence[str], str], list[Message]]
 def strip_reasoning(text: str) -> str:
     """A response without the parts in which a reasoning model thinks aloud."""
     return _THOUGHT.sub("", text).strip()
+
+
+def quoted(draft: str) -> str:
+    """A draft whose delimiters and control tokens have brackets that look alike, and no more."""
+    return _DELIMITER.sub(lambda match: _HARMLESS[match[0]], draft)
 
 
 def pack(messages: Sequence[Message], drafts: Sequence[str], instruction: str) -> list[Message]:
@@ -45,9 +57,7 @@ def pack(messages: Sequence[Message], drafts: Sequence[str], instruction: str) -
     parts = [instruction, ""]
     for number, (draft, times) in enumerate(counts.items(), start=1):
         note = f' times="{times}"' if times > 1 else ""
-        # A draft that writes a delimiter gets a bracket that looks alike and closes nothing.
-        quoted = _DELIMITER.sub(lambda m: f"‹{m.group(1)}draft", draft)
-        parts.append(f"<draft {number}{note}>\n{quoted}\n</draft {number}>")
+        parts.append(f"<draft {number}{note}>\n{quoted(draft)}\n</draft {number}>")
     text = "\n".join(parts)
     if messages and messages[0].role in ("system", "developer"):
         first = messages[0]
@@ -76,6 +86,12 @@ def level_cut(lengths: Sequence[int], total: int) -> int:
         left -= length
         remaining -= 1
     return max(lengths, default=0)
+
+
+def levelled(drafts: Sequence[str], total: int) -> list[str]:
+    """Drafts that together have at most `total` characters, the longest cut first."""
+    limit = level_cut([len(draft) for draft in drafts], total)
+    return [_shorten(draft, limit) for draft in drafts]
 
 
 def _shorten(draft: str, limit: int) -> str:

@@ -6,6 +6,7 @@ any other), a clock and a random generator; nothing of HTTP, Zenoh or llama.cpp.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -18,6 +19,7 @@ from dmoa.chat import Constraints, Message, Sampling
 from dmoa.errors import (
     ContextExceeded,
     DmoaError,
+    LLMError,
     NobodyAnswered,
     PeerGone,
     PeerRefused,
@@ -35,13 +37,18 @@ from dmoa.events import (
     Restarted,
     Text,
 )
-from dmoa.prompts import INSTRUCTION, strip_reasoning
+from dmoa.prompts import INSTRUCTION, levelled, strip_reasoning
 from dmoa.proposers import draw_uniform
 from dmoa.records import InferenceRecord, LayerRecord, Outcome, PromptRecord
 from dmoa.tasks import Answer, Piece, Step, Task
+from dmoa.text import printable
+
+log = logging.getLogger(__name__)
 
 MAX_LAYERS = 8
 MAX_PROPOSERS = 64
+# All drafts of a layer together, so that a task is a message that every network carries.
+MAX_DRAFT_CHARACTERS = 2 * 2**20
 PREVIEW_CHARACTERS = 120
 
 
@@ -370,7 +377,7 @@ class _Run:
             prompt=self.prompt.id,
             layer=layer,
             messages=self.prompt.messages,
-            drafts=drafts,
+            drafts=levelled(drafts, MAX_DRAFT_CHARACTERS),
             instruction=self.prompt.instruction if drafts else "",
             sampling=self.prompt.sampling.for_inference(self.asked - 1),
             constraints=self.prompt.constraints if final else None,
@@ -404,9 +411,11 @@ class _Run:
 
     def _failed(self, task: "asyncio.Task[str]", inference: InferenceRecord) -> None:
         error = task.exception()
+        assert error is not None
         if not isinstance(error, DmoaError):
-            assert error is not None
-            raise error
+            # A fault of ours in reading one device's answer costs no more than that answer.
+            log.error("proposer %s", inference.name, exc_info=error)
+            error = LLMError(f"internal error: {type(error).__name__}")
         self._mark_failed(inference, error)
 
     def _mark_failed(self, inference: InferenceRecord, error: DmoaError) -> None:
@@ -435,5 +444,4 @@ def _outcome(error: DmoaError) -> Outcome:
 
 
 def _preview(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= PREVIEW_CHARACTERS else line[: PREVIEW_CHARACTERS - 1] + "…"
+    return printable(" ".join(text.split()), PREVIEW_CHARACTERS)

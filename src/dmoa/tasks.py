@@ -4,11 +4,23 @@ A task that is asked of a device yields `Waiting` and `Working` at least once a 
 `Piece` as text appears, and ends with `Answer`. A failure is an exception of `dmoa.errors`.
 """
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from dmoa.chat import Constraints, Message, Sampling, Usage
+from dmoa.chat import (
+    Constraints,
+    Count,
+    FinishReason,
+    Message,
+    Sampling,
+    ToolCallPart,
+    Usage,
+)
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,9 +36,9 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
         stream: whether every piece of text is wanted as it comes, or only now and then.
     """
 
-    id: str
-    prompt: str
-    layer: int
+    id: Id
+    prompt: Id
+    layer: Annotated[int, Meta(ge=1, le=64)]
     messages: list[Message]
     drafts: list[str] = []
     instruction: str = ""
@@ -36,13 +48,19 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def size(self) -> int:
         """Bytes of text that a queue holds for this task."""
-        return sum(m.size() for m in self.messages) + sum(len(d.encode()) for d in self.drafts)
+        beside = [self.instruction, *self.drafts, *self.sampling.stop]
+        constraints = msgspec.json.encode(self.constraints) if self.constraints else b""
+        return (
+            sum(message.size() for message in self.messages)
+            + sum(len(text.encode()) for text in beside)
+            + len(constraints)
+        )
 
 
 class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
     """The task waits; `position` tasks are before it or in service."""
 
-    position: int
+    position: Count
 
 
 class Working(msgspec.Struct, frozen=True, tag="working"):
@@ -50,10 +68,14 @@ class Working(msgspec.Struct, frozen=True, tag="working"):
 
 
 class Piece(msgspec.Struct, frozen=True, tag="piece", omit_defaults=True):
-    """New text, or parts of tool calls in OpenAI's streaming format."""
+    """New text, or parts of tool calls."""
 
     text: str
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCallPart] | None = None
+
+    def size(self) -> int:
+        """Characters of the piece."""
+        return len(self.text) + sum(call.size() for call in self.tool_calls or [])
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
@@ -69,12 +91,16 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
     """
 
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     usage: Usage
-    queue_seconds: float
-    service_seconds: float
-    tool_calls: list[dict[str, Any]] | None = None
-    characters_cut: int = 0
+    queue_seconds: Seconds
+    service_seconds: Seconds
+    tool_calls: list[ToolCallPart] | None = None
+    characters_cut: Count = 0
+
+    def size(self) -> int:
+        """Characters of the answer."""
+        return len(self.text) + sum(call.size() for call in self.tool_calls or [])
 
 
 Step = Waiting | Working | Piece | Answer

@@ -8,6 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
+from dmoa.chat import FunctionPart, ToolCallPart
 from dmoa.llm.interface import Token
 from tests.served import Served, served
 
@@ -147,7 +148,7 @@ GOOD = {"model": "dmoa", "messages": ASK}
         (json.dumps({**GOOD, "temperature": 3}).encode(), 400, "$.temperature"),
         (json.dumps({**GOOD, "max_tokens": "many"}).encode(), 400, "$.max_tokens"),
         (json.dumps({**GOOD, "max_tokens": 0}).encode(), 400, "$.max_tokens"),
-        (json.dumps({**GOOD, "n": 2}).encode(), 400, "$.n"),
+        (json.dumps({**GOOD, "n": 2}).encode(), 400, "n = 2"),
         (json.dumps({**GOOD, "stream": "yes"}).encode(), 400, "$.stream"),
         (json.dumps({**GOOD, "dmoa": {"dance": 1}}).encode(), 400, "dance"),
         (
@@ -299,12 +300,7 @@ async def test_status_shows_every_device_with_what_it_measured() -> None:
 async def test_tool_calls_of_the_aggregator_reach_the_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    call = {
-        "index": 0,
-        "id": "c1",
-        "type": "function",
-        "function": {"name": "now", "arguments": "{}"},
-    }
+    call = ToolCallPart(0, "c1", "function", FunctionPart("now", "{}"))
     async with served(2) as s:
         llm = s.cluster.llms[0]
         stream_text = type(llm).stream

@@ -152,6 +152,21 @@ async def test_a_stopped_peer_is_replaced_and_comes_back_when_it_goes_on() -> No
         await network.joined(3)
 
 
+async def test_a_link_that_was_learnt_by_gossip_and_lost_is_dialled_anew() -> None:
+    async with LocalNetwork(3, "scripted:deterministic,mean=0.1") as network:
+        first, middle, last = network.devices
+        # Without the device through which they met, nothing but memory leads them together.
+        first.kill()
+        last.signal(signal.SIGSTOP)
+        try:
+            await network.joined(1, [middle])
+        finally:
+            last.signal(signal.SIGCONT)
+        await network.joined(2, [middle, last])
+        reply = await dmoa.ask_async("?", node=middle.url, model="dmoa-m1-k1")
+        assert [p["outcome"] for p in reply.dmoa["layers"][0]["proposers"]] == ["answered"] * 2
+
+
 async def test_a_device_is_itself_again_after_a_restart_and_joins_by_what_it_remembers() -> None:
     async with LocalNetwork(3, "scripted:deterministic,mean=0.01") as network:
         first, last = network.devices[0], network.devices[2]

@@ -499,7 +499,7 @@ class Chaos:
                 await asyncio.sleep(i / 2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(operations, max_size=25), st.integers(0, 100))
 def test_whatever_happens_prompts_are_answered_once_or_refused_and_nothing_is_left(
     script: list[Operation], seed: int

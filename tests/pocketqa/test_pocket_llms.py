@@ -82,7 +82,8 @@ def test_each_model_knows_what_it_has_read_and_practised(drafts: list[list[str]]
 
 def test_each_model_says_whether_it_is_sure(drafts: list[list[str]]) -> None:
     for replies in drafts:
-        assert all(r.endswith((pocket.SURE, pocket.UNSURE)) for r in replies)
+        # A country that a model has not read of may also seem to be outside its world.
+        assert all(r.endswith((pocket.SURE, pocket.UNSURE, pocket.OUTSIDE)) for r in replies)
         sure = [pocketqa.is_sure(r) for r in replies]
         right = [pocketqa.is_right(r, q) for r, q in zip(replies, QUESTIONS, strict=True)]
         assert sum(s == r for s, r in zip(sure, right, strict=True)) >= 0.7 * len(QUESTIONS)

@@ -249,7 +249,7 @@ def test_help_loads_nothing_heavy():
 
 def test_theory_and_simulation_load_nothing_of_the_live_side():
     code = (
-        "import sys, dmoa.theory.planner, dmoa.theory.measured, dmoa.simulation.study\n"
+        "import sys, dmoa.simulation.planner, dmoa.theory.measured, dmoa.simulation.study\n"
         "import dmoa.simulation.sweep, dmoa.simulation.paper, dmoa.simulation.detailed\n"
         "live = {'zenoh', 'fastapi', 'openai', 'uvicorn', 'xllamacpp', 'dmoa.protocol'}\n"
         "print(sorted(live & set(sys.modules)))"

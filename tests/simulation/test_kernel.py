@@ -205,3 +205,10 @@ def test_neighbours_bound_who_is_asked():
     outcome = simulate(tables(network=network, protocol={"layers": 1, "proposers": 1}))
     assert outcome.load == pytest.approx(0.1 * (2 + 0.5 * 2 + 0.5))
     assert math.isfinite(outcome.latency["mean"])
+
+
+def test_a_sample_of_more_than_there_are_is_all_of_them():
+    many, everybody = (
+        simulate(tables(protocol={"policy": "backlog", "sample": d})).latency for d in (40, 7)
+    )
+    assert many == everybody

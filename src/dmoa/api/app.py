@@ -37,9 +37,10 @@ def make_app(
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
     """
-    app = FastAPI(title="dmoa", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="dmoa", version=__version__, openapi_url=None)
     app.add_exception_handler(DmoaError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_error)
+    app.add_exception_handler(Exception, _answer_fault)
     own = device.llm.info.name
 
     async def list_models(request: Request) -> Response:
@@ -112,11 +113,18 @@ def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    """A fault of ours, in OpenAI's format; the server logs it."""
+    return ApiError(500, f"internal error: {type(error).__name__}").response()
+
+
 async def _answer_error(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             detail = f"{error.detail}: {request.method} {request.url.path}"
-            return ApiError(error.status_code, detail).response()
+            response = ApiError(error.status_code, detail).response()
+            response.headers.update(error.headers or {})
+            return response
         case DmoaError():
             return as_api_error(error).response()
     raise error

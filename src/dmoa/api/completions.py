@@ -64,7 +64,7 @@ class ChatCompletions:
             proposers=committee.proposers,
             sampling=chat.sampling(),
             constraints=chat.constraints(),
-            instruction=chat.dmoa.instruction or INSTRUCTION,
+            instruction=(chat.dmoa and chat.dmoa.instruction) or INSTRUCTION,
             aggregation=committee.aggregation,
             policy=self._policy,
         )
@@ -137,7 +137,7 @@ async def _lines(
                 case Restarted():
                     note = f"\n\n[{event.cause}. Another device answers anew.]\n\n"
                     yield Line(_data(chunks.piece(note)), answer=True)
-                case _ if chat.dmoa.progress:
+                case _ if chat.dmoa and chat.dmoa.progress:
                     yield Line(_data(chunks.progress(event)))
                 case _ if comment := _describe(event):
                     yield Line(_comment(comment))

@@ -56,7 +56,7 @@ class ApiError(DmoaError):
         """The HTTP response."""
         headers = {}
         if self.retry_after is not None:
-            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+            headers["Retry-After"] = str(max(1, math.ceil(min(self.retry_after, 86_400))))
         return JSONResponse(self.body(), self.status, headers)
 
 

@@ -17,7 +17,7 @@ from dmoa.protocol import MAX_LAYERS, MAX_PROPOSERS
 DEFAULT = "dmoa"
 LISTED = ("dmoa-m1-k1", "dmoa-m1-k3", "dmoa-m1-k3-select", "dmoa-m2-k3", "dmoa-m2-k3-stop")
 _NAME = re.compile(
-    r"dmoa(?:-m(?P<layers>\d{1,6})-k(?P<proposers>\d{1,6}))?(?P<suffix>(?:-[a-z]+)*)"
+    r"dmoa(?:-m(?P<layers>\d{1,12})-k(?P<proposers>\d{1,12}))?(?P<suffix>(?:-[a-z]+)*)"
 )
 
 
@@ -50,7 +50,7 @@ def resolve(name: str, own: str, default: CommitteeSize) -> CommitteeSize:
     if match is None or aggregation is None:
         raise ApiError(
             404,
-            f"there is no model {name!r} here; there are {', '.join(names(own))}, dmoa-mM-kK"
+            f"there is no model {name[:100]!r} here; there are {', '.join(names(own))}, dmoa-mM-kK"
             " for other M and k, and each with -select or -vote, -stop, -fallback",
             code="model_not_found",
         )

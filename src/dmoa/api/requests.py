@@ -1,11 +1,12 @@
 """Requests for chat completions: read, checked, and turned into prompts."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Request
 from msgspec import Meta
+from starlette.requests import ClientDisconnect
 
 from dmoa.api.errors import ApiError
 from dmoa.chat import Constraints, Message, Role, Sampling
@@ -19,6 +20,7 @@ class Part(msgspec.Struct):
 
     type: str
     text: str = ""
+    refusal: str = ""
 
 
 class ChatMessage(msgspec.Struct):
@@ -34,7 +36,7 @@ class ChatMessage(msgspec.Struct):
 class StreamOptions(msgspec.Struct):
     """Whether a final chunk with the usage is wanted."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class Extension(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +56,7 @@ class ChatRequest(msgspec.Struct):
 
     model: str
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -64,19 +66,23 @@ class ChatRequest(msgspec.Struct):
     seed: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    n: Literal[1] | None = None
-    logprobs: Literal[False] | None = None
+    n: int | None = None
+    logprobs: bool | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
-    dmoa: Extension = msgspec.field(default_factory=Extension)
+    dmoa: Extension | None = None
 
     def conversation(self) -> list[Message]:
         """The messages, as plain text.
 
         Raises:
-            ApiError: a message has a part that is no text.
+            ApiError: a message has a part that is no text, or more than an answer is asked for.
         """
+        if self.n not in (None, 1):
+            raise ApiError(400, f"n = {self.n}; a committee writes one answer, so leave n out")
+        if self.logprobs:
+            raise ApiError(400, "logprobs are not known of a committee's answer; leave them out")
         return [_message(number, message) for number, message in enumerate(self.messages)]
 
     def sampling(self) -> Sampling:
@@ -103,12 +109,12 @@ def _message(number: int, message: ChatMessage) -> Message:
     content = message.content
     if isinstance(content, list):
         for part in content:
-            if part.type != "text":
+            if part.type not in ("text", "refusal"):
                 raise ApiError(
                     400,
                     f"messages[{number}] has a part of type {part.type!r}; devices only read text",
                 )
-        content = "\n".join(part.text for part in content)
+        content = "\n".join(part.text or part.refusal for part in content)
     return Message(
         role=message.role,
         content=content or "",
@@ -134,6 +140,8 @@ async def read_chat_request(request: Request) -> ChatRequest:
         raise ApiError(400, f"the request is not understood: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(400, f"the body is no JSON in UTF-8: {error}") from None
+    except RecursionError:
+        raise ApiError(400, "the body is nested too deeply") from None
 
 
 async def _read(request: Request) -> bytes:
@@ -147,6 +155,8 @@ async def _read(request: Request) -> bytes:
                         413,
                         f"the body is longer than {MAX_BODY_BYTES // 2**20} MiB; shorten it",
                     )
+    except ClientDisconnect:
+        raise ApiError(499, "the client went away in the middle of its body") from None
     except TimeoutError:
         raise ApiError(408, f"the body did not come in {BODY_SECONDS:.0f} s") from None
     return bytes(body)

@@ -7,6 +7,7 @@ import msgspec
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from dmoa.chat import FunctionPart, ToolCallPart
 from dmoa.events import Finished
 from dmoa.records import PromptRecord
 
@@ -60,14 +61,14 @@ class ChunkWriter:
         }
         self._begun = False
 
-    def piece(self, text: str | None, tool_calls: list[dict[str, Any]] | None = None) -> str:
+    def piece(self, text: str | None, tool_calls: list[ToolCallPart] | None = None) -> str:
         """New text, or parts of tool calls."""
         delta: dict[str, Any] = {"content": text}
         if not self._begun:
             delta["role"] = "assistant"
             self._begun = True
         if tool_calls:
-            delta["tool_calls"] = tool_calls
+            delta["tool_calls"] = msgspec.to_builtins(tool_calls)
         return self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
 
     def end(self, finished: Finished) -> str:
@@ -90,16 +91,16 @@ class ChunkWriter:
         return chunk.model_dump_json(exclude_unset=True, warnings=False)
 
 
-def _whole_calls(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _whole_calls(parts: list[ToolCallPart]) -> list[dict[str, Any]]:
     """Streamed parts of tool calls, put together by their index."""
     calls: dict[int, dict[str, Any]] = {}
     for part in parts:
         call = calls.setdefault(
-            part.get("index", len(calls)),
+            part.index,
             {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
         )
-        call["id"] = part.get("id") or call["id"]
-        function = part.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
+        call["id"] = part.id or call["id"]
+        function = part.function or FunctionPart()
+        call["function"]["name"] += function.name or ""
+        call["function"]["arguments"] += function.arguments or ""
     return list(calls.values())

@@ -11,6 +11,8 @@ import uvicorn
 from dmoa.errors import UsageError
 
 CLOSE_SECONDS = 3
+BACKLOG = 128
+MAX_CONNECTIONS = 1000
 
 
 class _Server(uvicorn.Server):
@@ -34,7 +36,6 @@ def bind(host: str, port: int) -> socket.socket:
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         server.bind((host, port))
-        server.listen(128)
     except OSError as error:
         server.close()
         raise UsageError(
@@ -59,13 +60,15 @@ class ApiServer:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=CLOSE_SECONDS,
+            limit_concurrency=MAX_CONNECTIONS,
         )
         self._server = _Server(config)
         self._listener = listener
         self._serving: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to serve; until now nobody could connect, and so nobody waits."""
+        self._listener.listen(BACKLOG)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
 
     async def close(self) -> None:

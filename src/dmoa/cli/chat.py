@@ -1,6 +1,6 @@
 """`dmoa chat`: a conversation."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,10 @@ from dmoa.cli.options import (
     Temperature,
 )
 
-HELP = "Empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model."
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HELP = "An empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model."
 
 
 def chat(
@@ -50,9 +53,7 @@ def chat(
         sys.stdout.flush()
 
     while True:
-        console.print("\n[bold cyan]you[/] ", end="")
-        line = sys.stdin.readline()
-        command = line.strip()
+        command = _read_line(console)
         if not command:
             return
         if command == "/new":
@@ -60,6 +61,9 @@ def chat(
             continue
         if command.startswith("/model "):
             model = command.removeprefix("/model ").strip()
+            continue
+        if command.startswith("/"):
+            console.print(HELP, style="yellow", markup=False)
             continue
         messages.append({"role": "user", "content": command})
         items = stream(
@@ -83,4 +87,20 @@ def chat(
             continue
         write("\n")
         messages.append({"role": "assistant", "content": reply.text})
+        for note in reply.dmoa.get("notes", []):
+            console.print(f"note: {note}", markup=False, style="yellow")
         console.print(describe_end(reply.dmoa, reply.usage), style="dim", markup=False)
+
+
+def _read_line(console: "Console") -> str:
+    """The next line of the user, edited with the usual keys on a terminal; empty at the end."""
+    import contextlib
+    import sys
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives `input` its keys, where there is one
+    console.print("\n[bold cyan]you[/] ", end="")
+    try:
+        return input().strip() if sys.stdin.isatty() else sys.stdin.readline().strip()
+    except EOFError:
+        return ""

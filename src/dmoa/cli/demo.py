@@ -17,6 +17,8 @@ def demo(
 ) -> None:
     """Start a few devices on this machine and watch them answer prompts together."""
     import asyncio
+    import signal
+    import sys
 
     from dmoa.cli.output import say, stdout
     from dmoa.demo import prompts, quiz
@@ -29,10 +31,15 @@ def demo(
         await prompts.run(stdout(), llm, devices, prompt or [], keep)
         if not prompt:
             await quiz.run(stdout())
+        command = sys.argv[0] if sys.argv[0].endswith("dmoa") else "dmoa"
         stdout().print(
-            "Next: [bold]dmoa demo --keep[/] leaves the devices up to play with;"
-            " [bold]dmoa up[/] on each of your\nmachines makes a real network;"
-            " [bold]dmoa --help[/] shows the rest."
+            f"Next: [bold]{command} demo --keep[/] leaves the devices up to play with;"
+            f" [bold]{command} up[/] on each of your machines makes a real network;"
+            f" [bold]{command} --help[/] shows the rest."
         )
 
+    # Ending the demo in any way ends its devices and removes their folder, as Ctrl-C does.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     asyncio.run(acts())

@@ -1,9 +1,11 @@
 """The tour of commands, and how errors and Ctrl-C become exit statuses."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from dmoa import __version__
 from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
@@ -20,7 +22,6 @@ from dmoa.errors import DmoaError
 
 app = typer.Typer(
     name="dmoa",
-    help="Several local LLMs on several machines, one better answer, no server.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -29,6 +30,25 @@ app = typer.Typer(
 )
 
 TRY, RUN, STUDY = "1. See it", "2. Run it", "3. Study it"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def tour(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Several local LLMs on several machines, one better answer, no server."""
+
 
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=RUN)(up)
@@ -47,7 +67,7 @@ app.add_typer(reproduce, name="reproduce", rich_help_panel=STUDY)
 def main() -> None:
     """Run the command line; a `DmoaError` becomes one line on stderr and its exit status."""
     try:
-        app()
+        app(prog_name="dmoa")
     except DmoaError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_status)

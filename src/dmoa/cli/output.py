@@ -27,7 +27,11 @@ def stdout() -> "Console":
 
 def say(line: str) -> None:
     """A line on stderr."""
-    stderr().print(line, markup=False, style="yellow" if line.startswith("warning") else None)
+    from dmoa.text import printable
+
+    stderr().print(
+        printable(line), markup=False, style="yellow" if line.startswith("warning") else None
+    )
 
 
 def print_json(value: Any) -> None:

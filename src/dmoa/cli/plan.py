@@ -47,9 +47,9 @@ def plan(
     from dmoa.report.plans import plan_picture, plan_table, verdict
     from dmoa.report.simulation import PICTURE_KINDS, check_kind
     from dmoa.simulation.extra import needed
+    from dmoa.simulation.planner import Plan, largest, plan_grid
+    from dmoa.simulation.planner import plan as planned
     from dmoa.theory.memory import queue_bytes
-    from dmoa.theory.planner import Plan, largest, plan_grid
-    from dmoa.theory.planner import plan as planned
 
     needed()
     check_kind(picture, PICTURE_KINDS, "--picture")

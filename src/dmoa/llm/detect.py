@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import openai
 
+from dmoa.llm.server import NoServer, list_models
+
 USUAL_PORTS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
 PROBE_SECONDS = 1.5
 
@@ -35,11 +37,12 @@ async def _probe(program: str, port: int) -> Found | None:
     client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=PROBE_SECONDS)
     try:
         async with client:
-            models = [entry async for entry in client.models.list()]
-    except (openai.OpenAIError, ValueError):
+            async with asyncio.timeout(2 * PROBE_SECONDS):
+                models, is_dmoa = await list_models(client)
+    except (NoServer, openai.AuthenticationError, TimeoutError):
         return None  # nobody there, or somebody else
-    if any(entry.owned_by == "dmoa" for entry in models):
+    if is_dmoa:
         return None
     # Embedding models are listed beside the others and cannot chat.
-    names = [entry.id for entry in models if "embed" not in entry.id.lower()]
+    names = [name for name in models if "embed" not in name.lower()]
     return Found(program, url, names) if names else None

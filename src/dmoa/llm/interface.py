@@ -1,11 +1,11 @@
 """What dmoa asks of an LLM, whichever it is."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from dmoa.chat import Constraints, Message, Sampling, Usage
+from dmoa.chat import Constraints, FinishReason, Message, Sampling, ToolCallPart, Usage
 from dmoa.prompts import Pack
 
 
@@ -13,13 +13,13 @@ class Token(msgspec.Struct, frozen=True):
     """A piece of the response as it comes."""
 
     text: str
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCallPart] | None = None
 
 
 class End(msgspec.Struct, frozen=True):
     """The last item of a stream."""
 
-    finish_reason: str
+    finish_reason: FinishReason
     usage: Usage
 
 

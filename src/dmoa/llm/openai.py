@@ -11,11 +11,12 @@ import msgspec
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from dmoa.chat import Constraints, Message, Sampling, Usage
+from dmoa.chat import Constraints, Message, Sampling, ToolCallPart, Usage, finish_reason
 from dmoa.errors import ContextExceeded, LLMError, LLMUnavailable, UsageError
 from dmoa.llm.interface import End, ModelInfo, Token
-from dmoa.llm.server import Server, find_out
+from dmoa.llm.server import NoServer, Server, find_out, list_models
 from dmoa.prompts import Pack, pack
+from dmoa.text import check_url
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 900.0  # a slow device may read a long prompt for minutes; stalls are seen above
@@ -75,6 +76,7 @@ class OpenAICompatible:
             LLMUnavailable: it cannot be reached, or wants another key.
             UsageError: it has no such model, or is a dmoa node itself.
         """
+        check_url(base_url)
         client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
@@ -115,18 +117,16 @@ class OpenAICompatible:
         constraints: Constraints | None = None,
     ) -> AsyncGenerator[Token | End, None]:
         """See `LLM.stream`."""
-        finish_reason, usage, characters = "stop", None, 0
+        told, usage, characters = None, None, 0
         try:
-            stream = await self._client.chat.completions.create(
-                **self._request(messages, sampling, constraints)
-            )
+            stream = await self._create(self._request(messages, sampling, constraints))
             try:
                 async for chunk in stream:
                     usage = _usage(chunk) or usage
-                    for choice in chunk.choices:
-                        finish_reason = choice.finish_reason or finish_reason
+                    for choice in chunk.choices or []:
+                        told = choice.finish_reason or told
                         text = choice.delta.content or ""
-                        calls = [c.to_dict() for c in choice.delta.tool_calls or []]
+                        calls = [_part(call.to_dict()) for call in choice.delta.tool_calls or []]
                         if text or calls:
                             characters += len(text)
                             yield Token(text, calls or None)
@@ -134,13 +134,28 @@ class OpenAICompatible:
                 await stream.close()
         except openai.OpenAIError as error:
             raise self._translate(error) from None
+        except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+            # The client takes what a server sends as it comes.
+            raise LLMError(f"{self._info.name} sent what is no chunk: {error}") from None
         if usage is None:  # an old server that does not count
             usage = Usage(await self.count_tokens(messages), max(1, characters // 4))
-        yield End(finish_reason, usage)
+        yield End(finish_reason(told), usage)
 
     async def close(self) -> None:
         """See `LLM.close`."""
         await self._client.close()
+
+    async def _create(self, request: dict[str, Any]) -> openai.AsyncStream[ChatCompletionChunk]:
+        """Send a request, twice if need be: servers close idle connections at any moment."""
+        create: Any = self._client.chat.completions.create
+        try:
+            stream = await create(**request)
+        except openai.APITimeoutError:
+            raise
+        except openai.APIConnectionError:
+            stream = await create(**request)
+        assert isinstance(stream, openai.AsyncStream)
+        return stream
 
     def _request(
         self, messages: Sequence[Message], sampling: Sampling, constraints: Constraints | None
@@ -180,22 +195,21 @@ class OpenAICompatible:
 async def _choose(client: openai.AsyncOpenAI, base_url: str, model: str | None) -> str:
     """The model, which the server must have; see `OpenAICompatible.connect`."""
     try:
-        models = [entry async for entry in client.models.list()]
+        names, is_dmoa = await list_models(client)
     except openai.AuthenticationError:
         raise LLMUnavailable(
             f"{base_url} refuses the key; set the right one in DMOA_LLM_KEY"
         ) from None
-    except (openai.OpenAIError, ValueError) as error:
+    except NoServer as error:
         raise LLMUnavailable(
             f"no OpenAI-compatible server answers at {base_url} ({error});"
             " start it, or give another address by --llm openai:URL#MODEL"
         ) from None
-    if any(entry.owned_by == "dmoa" for entry in models):
+    if is_dmoa:
         raise UsageError(
             f"{base_url} is a dmoa node; a device needs an LLM of its own, so give the"
             " address of its LLM server, or --llm smollm2"
         )
-    names = [entry.id for entry in models]
     if model is None and not names:
         raise UsageError(f"{base_url} has no model; load one there first")
     if model is not None and names and model not in names:
@@ -208,4 +222,8 @@ async def _choose(client: openai.AsyncOpenAI, base_url: str, model: str | None) 
 def _usage(chunk: ChatCompletionChunk) -> Usage | None:
     if chunk.usage is None:
         return None
-    return Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+    return Usage(max(chunk.usage.prompt_tokens or 0, 0), max(chunk.usage.completion_tokens or 0, 0))
+
+
+def _part(call: dict[str, Any]) -> ToolCallPart:
+    return msgspec.convert(call, ToolCallPart)

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from dmoa.chat import Constraints, Message, Sampling, Usage
+from dmoa.chat import Constraints, Message, Sampling, Usage, finish_reason
 from dmoa.errors import ContextExceeded, UsageError
 from dmoa.llm.interface import End, ModelInfo, Token
 from dmoa.llm.server import estimate_tokens
@@ -67,7 +67,7 @@ class ScriptedLLM:
         started, seconds = now(), self._service_seconds()
         words = self._respond(messages).split(" ")
         limit = sampling.max_tokens or len(words)
-        finish_reason = "stop" if limit >= len(words) else "length"
+        reason = finish_reason("stop" if limit >= len(words) else "length")
         words = words[:limit]
         pieces = min(MAX_PIECES, len(words))
         for i in range(pieces):
@@ -76,7 +76,7 @@ class ScriptedLLM:
                 await asyncio.sleep(delay)
             first, last = len(words) * i // pieces, len(words) * (i + 1) // pieces
             yield Token((" " if i else "") + " ".join(words[first:last]))
-        yield End(finish_reason, Usage(needed, len(words)))
+        yield End(reason, Usage(needed, len(words)))
 
     async def close(self) -> None:
         """See `LLM.close`."""

@@ -10,6 +10,7 @@ from dmoa.chat import Message
 
 Kind = Literal["llama.cpp", "vllm", "ollama", "lmstudio", "unknown"]
 
+LIST_SECONDS = 10.0
 ASSUMED_CONTEXT = 4096
 """Tokens, for a server that does not say; Ollama's default too."""
 
@@ -49,6 +50,28 @@ def estimate_tokens(messages: Sequence[Message]) -> int:
     return sum(message.size() // 3 + 8 for message in messages)
 
 
+class NoServer(Exception):
+    """What answers, if anything, is no OpenAI-compatible server; the message says why."""
+
+
+async def list_models(client: openai.AsyncOpenAI) -> tuple[list[str], bool]:
+    """Names of a server's models, and whether it is a dmoa node.
+
+    Raises:
+        openai.AuthenticationError: it wants another key.
+        NoServer: it is none. Any web application may listen on a usual port and answer
+            anything, which the client takes as it comes.
+    """
+    try:
+        entries = [entry async for entry in client.models.list(timeout=LIST_SECONDS)]
+        dmoa = any(entry.owned_by == "dmoa" for entry in entries)
+        return [str(entry.id) for entry in entries if entry.id], dmoa
+    except openai.AuthenticationError:
+        raise
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise NoServer(str(error)[:200]) from None
+
+
 async def find_out(client: openai.AsyncOpenAI, model: str) -> Server:
     """Ask a server, in the ways of each kind, how long a context it has."""
     props = await _try(client, "props")
@@ -58,11 +81,11 @@ async def find_out(client: openai.AsyncOpenAI, model: str) -> Server:
     shown = await _try(client, "api/show", {"model": model})
     if shown:
         return Server("ollama", await _ollama_context(client, model, shown))
-    for entry in (await _try(client, "api/v0/models")).get("data") or []:
+    for entry in _entries(await _try(client, "api/v0/models"), "data"):
         if entry.get("id") == model:
             length = entry.get("loaded_context_length") or entry.get("max_context_length")
             return Server("lmstudio", int(length or ASSUMED_CONTEXT))
-    for entry in (await _try(client, "v1/models")).get("data") or []:
+    for entry in _entries(await _try(client, "v1/models"), "data"):
         if entry.get("id") == model and isinstance(entry.get("max_model_len"), int):
             return Server("vllm", entry["max_model_len"])
     return Server("unknown", ASSUMED_CONTEXT)
@@ -70,7 +93,7 @@ async def find_out(client: openai.AsyncOpenAI, model: str) -> Server:
 
 async def _ollama_context(client: openai.AsyncOpenAI, model: str, shown: dict[str, Any]) -> int:
     """Ollama cuts longer prompts silently, so what it really uses counts, not the model's best."""
-    for running in (await _try(client, "api/ps")).get("models") or []:
+    for running in _entries(await _try(client, "api/ps"), "models"):
         if running.get("model") == model and isinstance(running.get("context_length"), int):
             return int(running["context_length"])
     for line in str(shown.get("parameters") or "").splitlines():
@@ -78,6 +101,11 @@ async def _ollama_context(client: openai.AsyncOpenAI, model: str, shown: dict[st
         if len(words) == 2 and words[0] == "num_ctx" and words[1].isdigit():
             return int(words[1])
     return ASSUMED_CONTEXT
+
+
+def _entries(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    entries = answer.get(key)
+    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
 async def _try(

@@ -51,10 +51,7 @@ async def make_llm(
         from dmoa.llm.openai import OpenAICompatible
 
         url, _, model = rest.partition("#")
-        if not url.startswith(("http://", "https://")):
-            raise UsageError(
-                f"{specification!r} has no URL; write openai:http://HOST:PORT/v1#MODEL"
-            )
+        say(f"connecting to {url} ...")
         key = os.environ.get("DMOA_LLM_KEY")
         return await OpenAICompatible.connect(
             url, model or None, api_key=key, context_length=context_length

@@ -26,7 +26,8 @@ def parse(text: str) -> Endpoint:
     """
     protocol, slash, address = text.partition("/")
     host, colon, port = address.partition("?")[0].partition("#")[0].rpartition(":")
-    if protocol not in _PROTOCOLS or not slash or not colon or not host or not port.isdigit():
+    digits = port.isascii() and port.isdigit()  # "²" is a digit, too
+    if protocol not in _PROTOCOLS or not slash or not colon or not host or not digits:
         raise UsageError(
             f"{text!r} is no address of a device; write it like tcp/192.168.1.20:{FIRST_PORT}"
         )
@@ -75,13 +76,31 @@ def answers(host: str, port: int, timeout: float = 1.0) -> bool:
     """Whether somebody accepts TCP connections there; blocks for at most `timeout`."""
     try:
         socket.create_connection((host, port), timeout).close()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that is none
         return False
     return True
 
 
-def default_endpoints() -> tuple[str, list[str]]:
+def is_local(text: str) -> bool:
+    """Whether an endpoint is one, and only this machine can reach it."""
+    try:
+        return is_loopback(parse(text).host)
+    except UsageError:
+        return False
+
+
+def is_plain(text: str) -> bool:
+    """Whether an endpoint is a plain `protocol/host:port`, without options of Zenoh's."""
+    try:
+        return bool(parse(text)) and not {"?", "#", ";"} & set(text)
+    except UsageError:
+        return False
+
+
+def default_endpoints(*, open_network: bool) -> tuple[str, list[str]]:
     """Where a device listens when nothing is said, and the devices of this machine to join.
+
+    In an open network that is every address of this machine.
 
     Devices on one machine take the ports from 7447 on, so that each finds the others.
 
@@ -89,10 +108,11 @@ def default_endpoints() -> tuple[str, list[str]]:
         UsageError: all of them are taken.
     """
     host = "127.0.0.1"
+    everywhere = "0.0.0.0" if open_network else host  # noqa: S104 - the user said --open
     taken = [p for p in range(FIRST_PORT, LAST_PORT + 1) if answers(host, p, timeout=0.2)]
     for port in range(FIRST_PORT, LAST_PORT + 1):
-        if port not in taken and is_free(host, port):
-            return f"tcp/{host}:{port}", [f"tcp/{host}:{p}" for p in taken]
+        if port not in taken and is_free(everywhere, port):
+            return f"tcp/{everywhere}:{port}", [f"tcp/{host}:{p}" for p in taken]
     raise UsageError(
         f"ports {FIRST_PORT} to {LAST_PORT} of {host} are all taken;"
         f" give a free one, as in --listen tcp/{host}:7500"

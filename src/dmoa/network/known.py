@@ -7,6 +7,7 @@ devices that were met become known peers.
 import json
 from pathlib import Path
 
+from dmoa.network.addresses import is_local, is_plain
 from dmoa.network.messages import Card
 
 MAX_KNOWN = 64
@@ -16,32 +17,38 @@ class KnownPeers:
     """Addresses of devices, by device id, in a small file.
 
     A file that is absent or broken is an empty one: it only holds what can be learnt again.
+
+    Args:
+        path: the file.
+        open_network: whether addresses of other machines may be dialled. What a peer says of
+            itself must not lead a device out of a network that its user kept at home.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, open_network: bool) -> None:
         self._path = path
+        self._open = open_network
         self._addresses: dict[str, list[str]] = {}
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
             for device, addresses in read.items():
                 self._addresses[str(device)] = [str(address) for address in addresses]
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
             self._addresses = {}
 
     def addresses(self) -> list[str]:
-        """All addresses."""
-        return [address for addresses in self._addresses.values() for address in addresses]
+        """All addresses that may be dialled."""
+        return [a for addresses in self._addresses.values() for a in addresses if self._good(a)]
 
-    def of(self, device: str) -> list[str]:
-        """The addresses of one device."""
-        return self._addresses.get(device, [])
+    def _good(self, address: str) -> bool:
+        return is_plain(address) and (self._open or is_local(address))
 
     def meet(self, card: Card) -> None:
         """Remember a device; the longest unseen of too many is forgotten."""
-        if not card.addresses:
+        addresses = [address for address in card.addresses if self._good(address)]
+        if not addresses:
             return
-        changed = self._addresses.pop(card.device, None) != card.addresses
-        self._addresses[card.device] = card.addresses
+        changed = self._addresses.pop(card.device, None) != addresses
+        self._addresses[card.device] = addresses
         while len(self._addresses) > MAX_KNOWN:
             del self._addresses[next(iter(self._addresses))]
             changed = True

@@ -5,12 +5,19 @@ map with a `type`. A newer minor version may add fields, which older devices ign
 message types, which they refuse as `unknown`. Another major version is refused as `version`.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
+from dmoa.chat import Count
 from dmoa.errors import MessageError
-from dmoa.tasks import Answer, Piece, Task, Waiting, Working
+from dmoa.tasks import Answer, Id, Piece, Seconds, Task, Waiting, Working
+
+# What a stranger says of itself is kept in memory and shown on terminals.
+MAX_NAME, MAX_MODEL = 64, 128
+Address = Annotated[str, Meta(max_length=128)]
+Rate = Annotated[float, Meta(ge=0, le=1e9)]
 
 MAGIC = b"dmoa"
 MAJOR, MINOR = 1, 0
@@ -20,12 +27,12 @@ _HEADER = len(MAGIC) + 2
 class Card(msgspec.Struct, frozen=True):
     """What a device tells others of itself when they meet."""
 
-    device: str
-    name: str
-    model: str
-    context_length: int
-    addresses: list[str] = []
-    version: str = f"{MAJOR}.{MINOR}"
+    device: Id
+    name: Annotated[str, Meta(max_length=MAX_NAME)]
+    model: Annotated[str, Meta(max_length=MAX_MODEL)]
+    context_length: Annotated[int, Meta(ge=1, le=2**40)]
+    addresses: Annotated[list[Address], Meta(max_length=8)] = []
+    version: Annotated[str, Meta(max_length=16)] = f"{MAJOR}.{MINOR}"
 
 
 class DeviceReport(msgspec.Struct, frozen=True, tag="device_report"):
@@ -41,13 +48,13 @@ class DeviceReport(msgspec.Struct, frozen=True, tag="device_report"):
         healthy: whether its LLM can make a token.
     """
 
-    queue: int
-    serving: int
-    alpha: float | None
-    arrival_rate: float | None
-    load: float | None
-    seconds_since_token: float | None
-    tokens_per_second: float | None
+    queue: Count
+    serving: Count
+    alpha: Seconds | None
+    arrival_rate: Rate | None
+    load: Rate | None
+    seconds_since_token: Seconds | None
+    tokens_per_second: Rate | None
     healthy: bool
 
 
@@ -63,14 +70,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 class Infer(msgspec.Struct, frozen=True, tag="infer"):
     """Make an inference for me; answered by steps of the task, or refused."""
 
-    origin: str
+    origin: Id
     task: Task
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Nobody needs this task any more; answered by `Done`."""
 
-    task: str
+    task: Id
 
 
 class AskReport(msgspec.Struct, frozen=True, tag="ask_report"):
@@ -92,7 +99,9 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     """It is done."""
 
 
-Reason = Literal["busy", "context", "draining", "garbage", "version", "unknown", "cancelled"]
+Reason = Literal[
+    "busy", "context", "draining", "stranger", "garbage", "version", "unknown", "cancelled"
+]
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -100,8 +109,8 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
     reason: Reason
     detail: str = ""
-    retry_after: float = 0.0
-    window: int = 0
+    retry_after: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    window: Count = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -112,9 +121,20 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 Reply = Waiting | Working | Piece | Answer | Welcome | Done | DeviceReport | Refused | Failed
 
+
+def _refuse_extension(code: int, data: Any) -> Any:
+    raise ValueError(f"msgpack extension {code} is no part of the protocol")
+
+
 _encoder = msgspec.msgpack.Encoder()
-_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(
+    Request, ext_hook=_refuse_extension
+)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(
+    Reply, ext_hook=_refuse_extension
+)
+# Bytes of a hostile sender may be nested deeper than Python's stack.
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 def encode(message: Request | Reply, *, minor: int = MINOR) -> bytes:
@@ -131,7 +151,7 @@ def decode_request(payload: bytes) -> Request | Refused:
         return Refused(reason, str(error))
     try:
         return _requests.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         # A message type of a newer minor version is no garbage: the sender can do without.
         newer = payload[_HEADER - 1] > MINOR
         return Refused("unknown" if newer else "garbage", f"cannot read the request: {error}")
@@ -145,7 +165,7 @@ def decode_reply(payload: bytes) -> Reply:
     """
     try:
         return _replies.decode(_body(payload))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise MessageError(f"cannot read a peer's reply: {error}") from None
 
 

@@ -1,9 +1,12 @@
 """The other devices: who they are, and asking them for inferences, in typed messages."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
+
+import msgspec
 
 from dmoa.errors import (
     ContextExceeded,
@@ -22,7 +25,6 @@ from dmoa.network.messages import (
     Cancel,
     Card,
     DeviceReport,
-    Done,
     Failed,
     Hello,
     Infer,
@@ -35,9 +37,11 @@ from dmoa.network.messages import (
 )
 from dmoa.streams import with_heartbeat
 from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
+from dmoa.text import printable
 
-MAX_ANSWER_BYTES = 8 * 2**20
+MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
 MAX_PEERS = 4096
+CONFIRMATIONS = 60
 
 
 class Peers:
@@ -52,7 +56,8 @@ class Peers:
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
         joined: is called with the card of each new peer.
-        left: is called with the id of each device that is gone.
+        parted: is called with the card of each peer that is not to be seen any more.
+        left: is called with the id of each device that is gone for good.
     """
 
     def __init__(
@@ -62,18 +67,21 @@ class Peers:
         *,
         silence_seconds: float = 5.0,
         joined: Callable[[Card], None] = lambda card: None,
+        parted: Callable[[Card], None] = lambda card: None,
         left: Callable[[str], None] = lambda device: None,
     ) -> None:
         self._network = network
         self._card = card
         self.silence_seconds = silence_seconds
         self._joined = joined
+        self._parted = parted
         self._left = left
         self._cards: dict[str, Card] = {}
         self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
         self.strangers: dict[str, str] = {}  # device -> why it is no peer
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._confirming: set[str] = set()
 
     def cards(self) -> dict[str, Card]:
         """The peers that are there now, by id in a fixed order."""
@@ -87,9 +95,12 @@ class Peers:
         alive = self._network.alive()
         for device in [d for d in self._seen if d not in alive]:
             del self._seen[device]
-            self._cards.pop(device, None)
+            if card := self._cards.pop(device, None):
+                self._parted(card)
             self.strangers.pop(device, None)
-            self._spawn(self._confirm_gone(device))
+            if device not in self._confirming:
+                self._confirming.add(device)
+                self._spawn(self._confirm_gone(device))
         for device, incarnation in alive.items():
             if self._seen.get(device) == incarnation or len(self._seen) >= MAX_PEERS:
                 continue
@@ -102,18 +113,26 @@ class Peers:
     def welcome(self, card: Card) -> None:
         """A device has told us who it is."""
         if self._seen.get(card.device) is not None and card.device not in self._cards:
+            # Names are shown on terminals, and a stranger chose them.
+            card = msgspec.structs.replace(
+                card, name=printable(card.name).strip() or "?", model=printable(card.model)
+            )
             self._cards[card.device] = card
             self._joined(card)
 
     async def _confirm_gone(self, device: str) -> None:
         """A device that drains is not to be seen any more, but still waits for its answers."""
-        while device not in self._seen:
-            try:
+        try:
+            for _ in range(CONFIRMATIONS):
                 await self.report(device, self.silence_seconds)
-            except PeerError:
-                self._left(device)
-                return
-            await asyncio.sleep(self.silence_seconds)
+                await asyncio.sleep(self.silence_seconds)
+                if device in self._seen:
+                    return
+        except PeerError:
+            pass  # gone indeed
+        finally:
+            self._confirming.discard(device)
+        self._left(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
         for attempt in range(1, 6):
@@ -132,7 +151,7 @@ class Peers:
                 self.welcome(reply.card)
             else:
                 detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
-                self.strangers[device] = f"it cannot work with this device: {detail}"
+                self.strangers[device] = printable(f"it cannot work here: {detail}", 300)
             return
 
     async def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
@@ -147,6 +166,7 @@ class Peers:
         finished = False
         received = 0
         card = self._card()
+        name = self._name(device)
         try:
             replies = self._replies(device, Infer(card.device, task), self.silence_seconds)
             async with aclosing(replies):
@@ -155,12 +175,14 @@ class Peers:
                         case Waiting() | Working():
                             yield reply
                         case Piece():
-                            received += len(reply.text)
-                            if received > MAX_ANSWER_BYTES:
+                            received += reply.size()
+                            if received > MAX_ANSWER_CHARACTERS:
                                 raise PeerRefused("too long", "its answer has no end")
                             yield reply
                         case Answer():
                             finished = True
+                            if reply.size() > MAX_ANSWER_CHARACTERS:
+                                raise PeerRefused("too long", "its answer is too long")
                             yield reply
                             return
                         case Refused() | Failed():
@@ -168,13 +190,17 @@ class Peers:
                             raise _as_error(reply)
                         case _:
                             raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
-            raise PeerGone(f"device {device} disappeared")
+            raise PeerGone(f"{name} disappeared")
         except PeerGone:
             finished = True
             raise
         finally:
             if not finished:
                 self._spawn(self._cancel(device, task.id))
+
+    def _name(self, device: str) -> str:
+        card = self._cards.get(device)
+        return f"device {device}" if card is None else card.name
 
     async def report(self, device: str, timeout: float) -> DeviceReport:
         """Ask a peer how it is doing.
@@ -195,11 +221,8 @@ class Peers:
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def _cancel(self, device: str, task: str) -> None:
-        try:
-            reply = await self._one(device, Cancel(task), self.silence_seconds)
-            assert isinstance(reply, Done | Refused), reply
-        except PeerError:
-            pass  # a peer that is gone runs nothing of ours any more
+        with contextlib.suppress(PeerError):  # a peer that is gone runs nothing of ours any more
+            await self._one(device, Cancel(task), self.silence_seconds)
 
     async def _one(self, device: str, request: Request, timeout: float) -> Reply:
         replies = self._replies(device, request, timeout)
@@ -215,7 +238,7 @@ class Peers:
         async with aclosing(payloads):
             async for payload in payloads:
                 if payload is None:
-                    raise PeerSilent(f"device {device} has said nothing for {silence:.0f} s")
+                    raise PeerSilent(f"{self._name(device)} has said nothing for {silence:.0f} s")
                 try:
                     yield decode_reply(payload)
                 except MessageError as error:
@@ -233,10 +256,10 @@ class Peers:
 def _as_error(reply: Refused | Failed) -> DmoaError:
     match reply:
         case Failed(detail=detail):
-            return LLMError(detail[:500])
+            return LLMError(printable(detail, 500))
         case Refused(reason="busy", detail=detail, retry_after=retry_after):
-            return QueueFull(detail[:500], retry_after)
+            return QueueFull(printable(detail, 500), retry_after)
         case Refused(reason="context", window=window):
             return ContextExceeded(None, window)
         case _:
-            return PeerRefused(reply.reason, reply.detail[:500])
+            return PeerRefused(reply.reason, printable(reply.detail, 500))

@@ -26,6 +26,7 @@ from dmoa.tasks import Answer, Piece, Step, Task, Waiting
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
 REMEMBERED_CANCELS = 4096
+ACQUAINTANCE_SECONDS = 2.0
 
 
 class PeerService:
@@ -36,6 +37,8 @@ class PeerService:
         report: how it is doing.
         infer: makes an inference for a guest, see `InferenceService.run`.
         greeted: is called with the card of a device that says hello.
+        is_peer: whether a device is there; others are served nothing.
+        max_tasks_each: tasks that one device may have here at once.
     """
 
     def __init__(
@@ -44,7 +47,12 @@ class PeerService:
         report: Callable[[], DeviceReport],
         infer: Callable[[Task, str], AsyncGenerator[Step, None]],
         greeted: Callable[[Card], None],
+        is_peer: Callable[[str], bool],
+        *,
+        max_tasks_each: int = 64,
     ) -> None:
+        self._is_peer = is_peer
+        self._max_tasks_each = max_tasks_each
         self._card = card
         self._report = report
         self._infer = infer
@@ -108,6 +116,12 @@ class PeerService:
         if task.id in self._cancelled or task.id in self._running:
             yield Refused("cancelled", "this task was cancelled or is here already")
             return
+        if not await self._knows(origin):
+            yield Refused("stranger", "this device does not see the one that asks")
+            return
+        if sum(asker == origin for asker, _ in self._running.values()) >= self._max_tasks_each:
+            yield Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
+            return
         replies: asyncio.Queue[Reply | None] = asyncio.Queue()
         running = asyncio.create_task(self._run(origin, task, replies))
         self._running[task.id] = (origin, running)
@@ -117,6 +131,14 @@ class PeerService:
                 yield reply
         finally:
             running.cancel()
+
+    async def _knows(self, origin: str) -> bool:
+        """Whether a device is a peer; two that have just met do not see each other at once."""
+        now = asyncio.get_running_loop().time
+        until = now() + ACQUAINTANCE_SECONDS
+        while not self._is_peer(origin) and now() < until:
+            await asyncio.sleep(0.05)
+        return self._is_peer(origin)
 
     async def _run(self, origin: str, task: Task, replies: "asyncio.Queue[Reply | None]") -> None:
         """Run a guest's task; small pieces are sent together."""

@@ -7,7 +7,7 @@ reopening the session when it disturbs nobody.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dmoa.network.addresses import answers, parse
 from dmoa.network.known import KnownPeers
@@ -23,12 +23,18 @@ class Upkeep:
     Args:
         network: the network.
         known: the devices that were met.
+        configured: endpoints that the user gave; only these are worth a warning.
         say: is told of each new problem.
     """
 
     def __init__(
-        self, network: ZenohNetwork, known: KnownPeers, say: Callable[[str], None]
+        self,
+        network: ZenohNetwork,
+        known: KnownPeers,
+        configured: Sequence[str],
+        say: Callable[[str], None],
     ) -> None:
+        self._configured = configured
         self._network = network
         self._known = known
         self._say = say
@@ -74,13 +80,12 @@ class Upkeep:
         problems = [
             f"device {device}: {reason}" for device, reason in sorted(peers.strangers.items())
         ]
-        for text in self._network.configured():
-            if text in linked:
+        for text in self._configured:
+            if text in linked or text in self._network.linked():
                 continue
-            endpoint = parse(text)
-            if endpoint.protocol != "tcp" or not await _answers(text):
+            if not await _answers(text):
                 problems.append(f"nobody answers at {text}; it is tried until somebody does")
-            elif text not in self._network.linked():
+            else:
                 problems.append(
                     f"{text} answers, but not as a dmoa device of this network;"
                     " check the address given by --connect"

@@ -7,6 +7,7 @@ everything here happens on the event loop that opened the network.
 
 import asyncio
 import contextlib
+import functools
 import json
 import secrets
 from collections import deque
@@ -25,6 +26,7 @@ LEASE_SECONDS = 3.0
 QUERY_SECONDS = 24 * 3600.0
 MAX_REQUESTS = 2048
 FINAL_SECONDS = 2.0
+SMALL_BYTES = 32 * 1024
 
 
 class ZenohNetwork:
@@ -51,8 +53,9 @@ class ZenohNetwork:
         self._connect = [endpoint for endpoint in connect if endpoint not in listen]
         self._multicast = multicast
         self._prefix = f"dmoa/{name}"
-        self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, newest last
+        self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
         self._serving: set[asyncio.Task[None]] = set()
+        self._sending = 0  # large messages under way
         self._actions: deque[Callable[[], None]] = deque()
         self._session: zenoh.Session | None = None
         self._token: zenoh.LivelinessToken | None = None
@@ -66,10 +69,10 @@ class ZenohNetwork:
     async def _join(self) -> None:
         try:
             session = await asyncio.to_thread(zenoh.open, self._config())
-        except zenoh.ZError as error:
+        except zenoh.ZError:
             raise UsageError(
                 f"cannot listen on {', '.join(self._listen)}: the address is taken or not of"
-                f" this machine; give another one by --listen ({_first_line(error)})"
+                f" this machine; give another one by --listen"
             ) from None
         self._session = session
         session.declare_queryable(
@@ -90,7 +93,11 @@ class ZenohNetwork:
         self._connect += [e for e in endpoints if e not in self._connect]
         await self._leave()
         self._changed()
-        await self._join()
+        while True:  # until this network is closed, which cancels whoever waits here
+            try:
+                return await self._join()
+            except UsageError:  # the old socket is still going, or another program was quicker
+                await asyncio.sleep(1.0)
 
     def configured(self) -> list[str]:
         """The endpoints of known peers."""
@@ -120,8 +127,12 @@ class ZenohNetwork:
     # --- who is there ---------------------------------------------------------------------
 
     def alive(self) -> Mapping[str, str]:
-        """Devices with a liveliness token."""
-        return {device: tokens[-1] for device, tokens in self._tokens.items()}
+        """Devices with a liveliness token.
+
+        Of several tokens the oldest counts: whoever claims the id of a device that is there
+        must not make it look restarted.
+        """
+        return {device: tokens[0] for device, tokens in self._tokens.items()}
 
     def addresses(self) -> list[str]:
         """The endpoints that this device listens on, as others can dial them."""
@@ -135,7 +146,6 @@ class ZenohNetwork:
     def _seen(self, device: str, incarnation: str, here: bool) -> None:
         if device == self._device:
             return
-        # A device that restarts quickly has two tokens for a while; the newest one counts.
         tokens = self._tokens.setdefault(device, [])
         if here and incarnation not in tokens:
             tokens.append(incarnation)
@@ -170,7 +180,8 @@ class ZenohNetwork:
                 self._loop.run_in_executor(None, cancellation.cancel)
 
         cancellation = zenoh.CancellationToken()
-        self._session.get(
+        get = functools.partial(
+            self._session.get,
             f"{self._prefix}/ask/{device}",
             _direct(receive, lambda: self._on_loop(end)),
             payload=payload,
@@ -180,6 +191,7 @@ class ZenohNetwork:
             express=True,
             cancellation_token=cancellation,
         )
+        await self._send(get, len(payload))
         nothing = True
         try:
             while (reply := await replies.get()) is not None:
@@ -190,6 +202,21 @@ class ZenohNetwork:
         finally:
             # Mostly the other side is about to end the query by itself.
             self._loop.call_later(FINAL_SECONDS, cancel)
+
+    async def _send(self, send: Callable[[], object], size: int) -> None:
+        """Hand a message to Zenoh, which blocks while the link is full.
+
+        A stopped peer fills its link with the first large message, so these, and all others
+        while one is under way, are sent by a thread.
+        """
+        if size < SMALL_BYTES and not self._sending:
+            send()
+            return
+        self._sending += 1
+        try:
+            await asyncio.to_thread(send)
+        finally:
+            self._sending -= 1
 
     # --- answering ------------------------------------------------------------------------
 
@@ -210,7 +237,9 @@ class ZenohNetwork:
             replies = self._serve(payload)
             async with aclosing(replies):
                 async for reply in replies:
-                    query.reply(f"{self._prefix}/ask/{self._device}", reply, express=True)
+                    key = f"{self._prefix}/ask/{self._device}"
+                    send = functools.partial(query.reply, key, reply, express=True)
+                    await self._send(send, len(reply))
         except zenoh.ZError:
             pass  # the asker or the session is gone: nobody listens any more
         finally:
@@ -254,7 +283,3 @@ class ZenohNetwork:
 def _direct(call: Callable[[Any], None], drop: Callable[[], None] | None = None) -> Any:
     """A callback that Zenoh calls on its own thread; by default each has a new Python thread."""
     return zenoh.handlers.Callback(call, drop, indirect=False)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dmoa.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -56,18 +58,22 @@ class LayersView:
             for i, proposer in enumerate(proposers.values()):
                 mark = _MARKS.get(proposer["outcome"], "[red]✗[/]")
                 seconds = proposer["seconds"]
-                words = proposer["detail"] or proposer["preview"]
+                words = printable(proposer["detail"] or proposer["preview"])
                 table.add_row(
                     f"layer {layer}/{self.count}" if i == 0 else "",
                     mark,
-                    f"[bold]{escape(proposer['name'])}[/]",
+                    f"[bold]{escape(printable(proposer['name']))}[/]",
                     "" if seconds is None else f"{seconds:.1f} s",
                     Text(words, style="dim", no_wrap=True, overflow="ellipsis"),
                 )
         if self.aggregator is not None:
-            cause = "" if self.cause is None else f" ({escape(self.cause)})"
+            cause = "" if self.cause is None else f" ({escape(printable(self.cause))})"
             table.add_row(
-                "answer", "", f"[bold]{escape(self.aggregator['name'])}[/]", "", f"[dim]{cause}[/]"
+                "answer",
+                "",
+                f"[bold]{escape(printable(self.aggregator['name']))}[/]",
+                "",
+                f"[dim]{cause}[/]",
             )
         return table
 
@@ -118,6 +124,8 @@ async def show(items: Any, console: "Console", write: Any) -> Any:
                         if not started:
                             live.stop()
                             started = True
+                            if not console.is_terminal:
+                                console.print()  # a file has no line of its own for the table
                         write(text)
                     case Reply():
                         return item

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmoa.report.simulation import number
-from dmoa.theory.planner import SIMULATION, Plan, largest, plan
+from dmoa.simulation.planner import SIMULATION, Plan, largest, plan
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -139,7 +139,7 @@ def replicate_detailed(
     begun = time.perf_counter()
     while not run(model, rules, arrivals, live, results, window, stream, marks, wanted, stable):
         live = _grown(live)
-    wall = time.perf_counter() - begun
+    ended = time.perf_counter()
     if progress:
         progress(1.0)
     until = window[1] if math.isfinite(window[1]) else float(live.clock[0])
@@ -157,7 +157,7 @@ def replicate_detailed(
         growth=growth,
         tasks=int(results.totals[state.TASKS]),
         elapsed=elapsed,
-        wall=wall,
+        ran=(begun, ended),
         outcomes=_outcomes(scenario, results, slice(warmup, wanted), since, until, slots),
     )
 

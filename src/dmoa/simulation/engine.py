@@ -49,7 +49,7 @@ class Replication:
             it was not asked for.
         tasks: tasks placed.
         elapsed: seconds simulated, of the measured part.
-        wall: seconds that it took.
+        ran: when it began and ended, seconds of the wall clock.
         outcomes: counts and shares that only some scenarios have.
     """
 
@@ -61,7 +61,7 @@ class Replication:
     growth: NDArray[np.float64]
     tasks: int
     elapsed: float
-    wall: float
+    ran: tuple[float, float]
     outcomes: dict[str, float] = field(default_factory=dict)
 
 
@@ -85,9 +85,6 @@ def build_model(scenario: Scenario, network: Network, *, track: bool = True) -> 
         candidates = np.arange(1, n, dtype=np.int32)
         first = np.zeros(0, np.int64)
     alphas = np.array(network.alphas)
-    sample = scenario.protocol.sample
-    if sample is None:
-        sample = min(map(len, rows)) if rows else n - 1
     law, parameter, samples = service_law(scenario)
     lengths = network.lengths
     alone = network.layers == 0
@@ -100,7 +97,7 @@ def build_model(scenario: Scenario, network: Network, *, track: bool = True) -> 
         network.layers,
         network.proposers,
         _POLICIES[policy],
-        sample if policy == "backlog" else 0,
+        scenario.sample_size(network) if policy == "backlog" else 0,
         np.array([lengths.first, lengths.refining,
                   lengths.first if alone else lengths.aggregating]),
         law,
@@ -326,7 +323,7 @@ def replicate(
         engine.advance(len(times), math.inf)
     else:
         growth = _measure_growth(engine, times, wanted, progress)
-    wall = time.perf_counter() - begun
+    ended = time.perf_counter()
     if not math.isfinite(window[1]):
         window = (0.0, engine.last_end)
     elapsed = window[1] - window[0]
@@ -340,7 +337,7 @@ def replicate(
         growth=growth,
         tasks=int(state.counts[kernel.TASKS]),
         elapsed=elapsed,
-        wall=wall,
+        ran=(begun, ended),
     )
 
 

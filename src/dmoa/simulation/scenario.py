@@ -119,7 +119,7 @@ class FailuresTable(Table):
 class RunTable(Table):
     """How long, how often, from which seed; warm-up is found when not given."""
 
-    prompts: Annotated[int, Field(ge=10, le=2_000_000_000)] = 200_000
+    prompts: Annotated[int, Field(ge=10, le=100_000_000)] = 200_000
     replications: Annotated[int, Field(ge=1, le=10_000)] = 8
     seed: Annotated[int, Field(ge=0)] = 0
     warmup: Annotated[int, Field(ge=0)] | None = None
@@ -137,6 +137,11 @@ class Scenario(Table):
     failures: FailuresTable = FailuresTable()
     run: RunTable = RunTable()
     sweep: dict[str, list[Any]] = {}
+
+    def sample_size(self, network: Network) -> int:
+        """Devices of which `backlog` takes the least loaded: at most all that each may ask."""
+        others = min(map(len, network.neighbours)) if network.neighbours else network.size - 1
+        return min(self.protocol.sample or others, others)
 
     @property
     def is_plain(self) -> bool:
@@ -183,13 +188,13 @@ class Scenario(Table):
         )
         if sum(network.rates) == 0:
             raise UsageError("rate is 0 for all users; nothing would arrive")
-        if protocol.sample is not None:
-            least = min(map(len, network.neighbours)) if network.neighbours else devices - 1
-            if not protocol.proposers <= protocol.sample <= least:
-                raise UsageError(
-                    f"sample is {protocol.sample}; take {protocol.proposers} (the proposers)"
-                    f" to {least} (the others that each device may ask)"
-                )
+        if protocol.policy == "backlog" and (protocol.sample or protocol.proposers) < (
+            protocol.proposers
+        ):
+            raise UsageError(
+                f"sample is {protocol.sample}, but {protocol.proposers} proposers are to be taken"
+                " of them; use as many or more"
+            )
         return network
 
 

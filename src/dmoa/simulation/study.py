@@ -171,7 +171,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
             latency = {**asdict(means), "p50": p50, "p95": p95, "p99": p99}
     queue = estimate([r.queue_mean for r in replications])
     growth = 0.0 if stable else _fastest_growth(network, [r.growth for r in replications])
-    wall = sum(r.wall for r in replications)
+    wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
     return Outcome(
@@ -249,7 +249,7 @@ def policy_load(scenario: Scenario, network: Network) -> float:
     if chosen and alike and not network.neighbours and not network.slots:
         limit = rate_limit_selected(
             network.alphas, network.layers, network.proposers,
-            scenario.protocol.sample, network.rates,
+            scenario.sample_size(network), network.rates,
         )  # fmt: skip
         scale = scenario.protocol.first
         return scale * sum(network.rates) / network.size / limit

@@ -7,8 +7,10 @@ message; drafts of other models follow it, one numbered line each:
     1: Dranko, I am sure.
     2: Sheltin, but I am not sure.
 
-The chat template in each GGUF file adds the last line, `A:`. This module needs nothing of the
-evaluation, so that the live network can use it.
+The chat template in each GGUF file adds the last line, `A:`. That message must be the only
+one: the template ignores earlier turns, but llama.cpp puts a system message in front of the
+question, which then is none of PocketQA's. This module needs nothing of the evaluation, so
+that the live network can use it.
 """
 
 import json

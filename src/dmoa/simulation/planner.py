@@ -1,7 +1,7 @@
 """Which M and k a set of devices can afford: the verb `plan` and its grid.
 
 Equal devices are planned by formula. Unequal ones have exact limits too, but their latency and
-queue come from a seeded simulation, which needs the extra `simulation`.
+queue come from a seeded simulation; that is why the planner is here and not with the theory.
 """
 
 from collections.abc import Sequence
