@@ -55,7 +55,7 @@ def test_a_study_measures_rows_and_baselines(tmp_path: Path) -> None:
     whole = rows["diverse", 1, 3]
     assert whole["accuracy"] == {"mean": 100.0, "low": 100.0, "high": 100.0}
     assert whole["tasks"] == whole["spent"] == 5
-    assert whole["drafts"]["some_right"]["mean"] == 100.0
+    assert whole["drafts"]["some_right"]["accuracy"]["mean"] == 100.0
     # Equal LLMs know no more together than one of them.
     assert rows["same", 1, 3]["accuracy"] == rows["same", 0, 0]["accuracy"]
     assert rows["same", 0, 0]["accuracy"]["mean"] == 25.0

@@ -91,7 +91,8 @@ def pocketqa(
     if study.baselines:
         print_table(quality.baselines_table(found))
         print_table(quality.singles_table(found))
-    print_table(quality.steps_table(found))
+    if found["steps"]:
+        print_table(quality.steps_table(found))
 
 
 def default_folder(study: "Study") -> Path:

@@ -82,25 +82,26 @@ class _Findings:
             "tokens": statistics.fmean(o.prompt_tokens + o.completion_tokens for o in chosen),
             **as_run(chosen, len(self.study.llms)),
             "burst": as_burst(chosen, self.study.seed),
-            "drafts": self._drafts(chosen) if way.row.layers else None,
+            "drafts": self._drafts(chosen, bits) if way.row.layers else None,
             "against": self._against(way, bits) if self.study.baselines and way.row.layers else {},
         }
 
-    def _drafts(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-        """What the last drafts would have given: by a vote, and if one could tell the right one."""
+    def _drafts(self, outcomes: Sequence[Outcome], bits: Bits) -> dict[str, Any]:
+        """What the last drafts would have given by other rules, and what the row has more."""
         texts = [[inference.text for inference in last_drafts(o)] for o in outcomes]
-        pairs = list(zip(texts, self.questions, strict=True))
-        return {
-            "plurality": self.bootstrap.percent(
-                [float(plurality(drafts) == question.answer) for drafts, question in pairs]
-            ),
-            "some_right": self.bootstrap.percent(
-                [
-                    float(any(pocketqa.is_right(draft, question) for draft in drafts))
-                    for drafts, question in pairs
-                ]
-            ),
+        rules: dict[str, Callable[[list[str], pocketqa.Question], bool]] = {
+            "plurality": lambda drafts, q: plurality(drafts) == q.answer,
+            "sure_plurality": lambda drafts, q: plurality(sure_of(drafts)) == q.answer,
+            "some_right": lambda drafts, q: any(pocketqa.is_right(d, q) for d in drafts),
         }
+        found = {}
+        for name, rule in rules.items():
+            by_rule = [float(rule(d, q)) for d, q in zip(texts, self.questions, strict=True)]
+            found[name] = {
+                "accuracy": self.bootstrap.percent(by_rule),
+                "difference": self._difference(bits, by_rule),
+            }
+        return found
 
     def _against(self, way: Way, bits: Bits) -> dict[str, Any]:
         """The baselines of a row: inferences, accuracy, and what the row has more, paired."""
@@ -205,13 +206,18 @@ def last_drafts(outcome: Outcome) -> list[Inference]:
     return next(layer for layer in reversed(outcome.layers) if len(layer) > 1)
 
 
+def sure_of(drafts: Sequence[str]) -> Sequence[str]:
+    """The drafts that say that they are sure, or all if none does."""
+    return [draft for draft in drafts if pocketqa.is_sure(draft)] or drafts
+
+
 def _always(llm: str) -> Callable[[int], str]:
     return lambda question: llm
 
 
 def _is_step(row: Row, to: Row) -> bool:
     if row.layers == 0:
-        return to == Row(1, 1)
+        return to.layers > 0
     more_proposers = to.layers == row.layers and to.proposers == row.proposers + 1
     more_layers = to.proposers == row.proposers and to.layers == row.layers + 1
     return more_proposers or more_layers
