@@ -35,8 +35,10 @@ class Bootstrap:
         array = np.asarray(values, dtype=np.float64)
         means = self._counts @ array.astype(np.float32) / self.n
         low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-        return {"mean": float(array.mean()), "low": float(low), "high": float(high)}
+        values_of = {"mean": array.mean(), "low": low, "high": high}
+        # Single precision serves for resampling; its noise is cut off.
+        return {name: round(float(value), 6) for name, value in values_of.items()}
 
     def percent(self, values: Sequence[float] | Array) -> dict[str, float]:
         """As `mean`, in percent, for values from 0 to 1 and their differences."""
-        return {name: 100 * value for name, value in self.mean(values).items()}
+        return {name: round(100 * value, 4) for name, value in self.mean(values).items()}
