@@ -157,19 +157,23 @@ def pareto_picture(path: Path, found: Mapping[str, Any]) -> None:
                     f"{row['layers']},{row['proposers']}", (row["tasks"], row["accuracy"]["mean"]),
                     textcoords="offset points", xytext=(5, 4), fontsize=8, color=colours[team],
                 )  # fmt: skip
-    compared = {row["tasks"]: row["against"] for row in found["rows"] if row["against"]}
+    compared = [row for row in found["rows"] if row["against"]]
     lines = {"all, voted": "all LLMs, voted", "best, voted": "best LLM, voted",
              "self-moa": "best LLM as its own committee"}  # fmt: skip
     for (name, label), style in zip(lines.items(), (":", "--", "-."), strict=True):
-        points = sorted(
-            (tasks, against[name]["accuracy"]["mean"]) for tasks, against in compared.items()
-        )
+        points: dict[int, float] = {}
+        for row in compared:  # M = 1 and M = 2 may cost the same
+            baseline = row["against"][name]
+            highest = max(points.get(baseline["tasks"], 0.0), baseline["accuracy"]["mean"])
+            points[baseline["tasks"]] = highest
         if points:
-            axes.plot(*zip(*points, strict=True), style, color="grey", label=label, linewidth=1.2)
+            axes.plot(*zip(*sorted(points.items()), strict=True), style, color="grey",
+                      label=label, linewidth=1.2)  # fmt: skip
     for name, one in found["singles"].items():
         if name == found["best"]:
             axes.plot([1], [one["greedy"]["mean"]], "*", color="black", markersize=9,
                       label="best LLM, greedy")  # fmt: skip
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("inferences a question")
     axes.set_ylabel("right, % (95 % interval)")
     axes.set_title(f"PocketQA, {found['questions']} questions; M, k beside each point", fontsize=10)
