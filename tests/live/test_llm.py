@@ -28,6 +28,7 @@ from dmoa.llm.openai import OpenAICompatible
 from dmoa.llm.scripted import from_script, service_times
 from dmoa.llm.server import estimate_tokens
 from dmoa.llm.specification import make_llm
+from tests.cluster import Cluster
 from tests.served import served
 
 ASK = [Message(role="user", content="What is 3 + 4? Answer with a number.")]
@@ -209,6 +210,53 @@ async def test_servers_are_found_on_their_ports_and_dmoa_nodes_are_not_taken_for
         await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada")
 
 
+CHUNK = '{"id":"x","object":"chat.completion.chunk","created":0,"model":"tiny","choices":[%s]}'
+ODD_STREAMS = {
+    "broken JSON": "data: {\n\n",
+    "a list": "data: [1]\n\n",
+    "no choices": 'data: {"choices": null}\n\n',
+    "no delta": "data: " + CHUNK % '{"index":0,"finish_reason":null}' + "\n\n",
+    "bad UTF-8": b"data: \xff\xfe\n\n",
+    "nothing": "",
+    "an error": 'data: {"error": {"message": "out of memory"}}\n\n',
+    "no stream": "<html>hello</html>",
+}
+
+
+@pytest.mark.parametrize("what", ODD_STREAMS)
+async def test_odd_output_of_an_llm_server_is_a_failure_of_that_llm_alone(what: str) -> None:
+    app = fake_server("unheard-of")
+
+    async def chat(request: Request) -> Response:
+        return Response(ODD_STREAMS[what], media_type="text/event-stream")
+
+    app.add_route("/v1/chat/completions", chat, methods=["POST"])
+    async with running(app) as port, Cluster(2, seconds=0.01) as cluster:
+        llm = await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada")
+        cluster.devices[0].llm = cluster.devices[0].inferences.llm = llm
+        finished = await cluster.ask(0, 1, 1)
+        assert finished.text.startswith("answer of d1")
+        assert finished.record.layers[0].proposers[0].outcome == "failed"
+        await llm.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<html></html>", "[]", '"x"', "null", "{}", '{"data": ["x"]}', '{"data": [{"name": 1}]}', ""],
+)
+async def test_a_web_application_on_a_usual_port_is_no_llm_server(body: str) -> None:
+    app = FastAPI()
+
+    async def anything(request: Request) -> Response:
+        return Response(body, media_type="application/json" if body[:1] != "<" else "text/html")
+
+    app.add_route("/{path:path}", anything, methods=["GET", "POST"])
+    async with running(app) as port:
+        assert await find_servers({"Ollama": port}) == []
+        with pytest.raises((LLMUnavailable, UsageError)):
+            await make_llm(f"openai:http://127.0.0.1:{port}/v1", "ada")
+
+
 # --- built-in models -----------------------------------------------------------------------------
 
 
@@ -281,6 +329,10 @@ def test_what_can_go_wrong_with_fetching_names_the_fix(
     with monkeypatch.context() as patch:
         patch.setattr(builtin, "_fetch", full)
         with pytest.raises(DmoaError, match="No space left on device; free .* MB.*DMOA_CACHE"):
+            builtin.get("small")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+        with pytest.raises(DmoaError, match="only 0 MB are free; free .*DMOA_CACHE"):
             builtin.get("small")
     with monkeypatch.context() as patch:
         patch.setattr("importlib.util.find_spec", lambda name: None)
