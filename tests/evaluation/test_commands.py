@@ -73,6 +73,27 @@ def test_a_broken_results_file_ends_with_2(dmoa: Run, tmp_path: Path) -> None:
     assert "outcomes.jsonl, line 1 is no outcome" in err
 
 
+def test_the_papers_tables_stand_beside_ours(dmoa: Run) -> None:
+    status, out, err = dmoa("reproduce", "tables", "--draws", 2, "--json")
+    assert status == 0, err
+    found = json.loads(out)["pocketqa"]
+    first, second = found["I"], found["II"]
+    assert len(first) == len(second) == 7
+    assert first[0]["published"]["accuracy"] == 21.91
+    assert second[-1]["published"]["accuracy"] == 55.55
+    assert first[0]["accuracy"] == second[0]["accuracy"]  # nobody else is asked
+    for row in first:
+        latency = row["burst"]["latency"]
+        # The paper's ten prompts are one of our bursts, in units of a service.
+        assert (
+            latency["p5"] / row["service"] * 0.9
+            < row["published"]["latency_in_services"]
+            < latency["p95"] / row["service"] * 1.1
+        )
+    status, out, _ = dmoa("reproduce", "tables", "--draws", 2)
+    assert "ANOTHER task" in out
+
+
 # --- recorded models -------------------------------------------------------------------------
 
 PROMPTS = [f"Why is number {i} what it is?" for i in range(6)]
