@@ -85,8 +85,9 @@ def accuracy_table(name: str, found: Mapping[str, Any]) -> "Table":
             "paper: AlpacaEval 2.0, 10 prompts, judged by GPT-4, large LLMs; ours: PocketQA,"
             f" {found['questions']} questions of seed {found['seed']}, exact answers. Compare how"
             " the columns change, not their level. Latency in mean service times, since a pocket"
-            " LLM takes milliseconds (seconds where the paper's devices reload); ours: bursts of ten at the paper's load, with service times"
-            " as measured, mean and 90 % spread; queue: waiting tasks per device"
+            " LLM takes milliseconds (seconds where the paper's devices reload); ours: bursts of"
+            " ten at the paper's load, with service times as measured, mean and 90 % spread;"
+            " queue: waiting tasks per device"
         ),
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
