@@ -100,7 +100,17 @@ def up(
             _end_with_parent(until)
         await serve(settings, chosen, say, until)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _loop_factory() -> Any:
+    """The faster event loop, where there is one; None for Python's own."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
 
 
 def _choose_llm() -> str:
