@@ -9,6 +9,7 @@ from dmoa import __version__
 from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
+from dmoa.cli.eval import evaluate
 from dmoa.cli.models import models
 from dmoa.cli.plan import plan
 from dmoa.cli.replay import replay
@@ -58,6 +59,7 @@ app.add_typer(models, name="models", rich_help_panel=RUN)
 app.command(rich_help_panel=STUDY)(plan)
 app.command(rich_help_panel=STUDY)(simulate)
 app.command(rich_help_panel=STUDY)(replay)
+app.add_typer(evaluate, name="eval", rich_help_panel=STUDY)
 app.command(rich_help_panel=STUDY)(score)
 app.add_typer(reproduce, name="reproduce", rich_help_panel=STUDY)
 

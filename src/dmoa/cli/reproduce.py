@@ -1,7 +1,7 @@
 """`dmoa reproduce`: the paper's tables and theorem, next to ours."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,20 +18,31 @@ Seed = Annotated[int, typer.Option(min=0, help="The result depends on it alone."
 def tables(
     draws: Annotated[int, typer.Option(min=2, help="Bursts of 10 prompts for each row.")] = 200,
     seed: Seed = 0,
+    questions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Measure the accuracy anew with so many PocketQA questions (200 take minutes,"
+            " and can be continued); by default what was measured when dmoa was made.",
+        ),
+    ] = None,
     picture: Picture = None,
     as_json: Json = False,
 ) -> None:
-    """Latency and queue of Tables I and II: the paper's burst, our draws of it, a steady state."""
+    """Tables I and II: the paper's burst, a steady state, and what pocket LLMs get right."""
     from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
-    from dmoa.report.paper import burst_picture, burst_table, steady_table
+    from dmoa.evaluation.published import beside_the_paper, shipped
+    from dmoa.report.paper import accuracy_table, burst_picture, burst_table, steady_table
 
     _check(picture)
     from dmoa.simulation.paper import reproduce_tables
 
+    measured = shipped() if questions is None else _measure(questions, seed)
     with bar("bursts and steady states") as tell:
         found = reproduce_tables(draws, seed, tell)
+    found["pocketqa"] = beside_the_paper(found, measured)
     if picture:
         burst_picture(picture, found)
     if as_json:
@@ -40,6 +51,16 @@ def tables(
     for name in ("I", "II"):
         print_table(burst_table(name, found[name], draws))
         print_table(steady_table(name, found[name]))
+        print_table(accuracy_table(name, found["pocketqa"]))
+
+
+def _measure(questions: int, seed: int) -> dict[str, Any]:
+    """The paper's rows on PocketQA, through the real protocol."""
+    from dmoa.cli.eval import default_folder, run_study
+    from dmoa.evaluation.committees import Study
+
+    study = Study(questions, seed, baselines=False)
+    return run_study(study, default_folder(study))
 
 
 @reproduce.command()

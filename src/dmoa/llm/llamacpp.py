@@ -7,11 +7,13 @@ key, so that nobody else uses it, and is talked to like any other OpenAI-compati
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmoa.errors import UsageError
+from dmoa.chat import Message, Sampling, Usage
+from dmoa.errors import LLMError, UsageError
+from dmoa.llm.interface import End
 from dmoa.llm.openai import OpenAICompatible
 from dmoa.prompts import Pack, pack
 
@@ -71,6 +73,26 @@ class LlamaCpp(OpenAICompatible):
         assert isinstance(llm, cls)
         llm._server_object = server
         return llm
+
+    async def whole(self, messages: Sequence[Message], sampling: Sampling) -> tuple[str, End]:
+        """A whole response at once, without HTTP: for studies of many short answers.
+
+        It takes a third of the processor time of `stream`, and cannot be cancelled.
+
+        Raises:
+            LLMError: llama.cpp refuses, for example because the prompt is too long.
+        """
+        request = self._request(messages, sampling, None)
+        request |= {**request.pop("extra_body"), "stream": False}
+        for name in ("stream_options", "return_progress"):
+            request.pop(name, None)
+        server: Any = self._server_object
+        reply = await asyncio.to_thread(server.handle_chat_completions, request)
+        if not reply.get("choices"):
+            raise LLMError(f"{self.info.name} failed: {str(reply)[:300]}")
+        choice, usage = reply["choices"][0], reply["usage"]
+        counts = Usage(usage["prompt_tokens"], usage["completion_tokens"])
+        return choice["message"]["content"] or "", End(choice["finish_reason"], counts)
 
     async def close(self) -> None:
         """Close the connection, then free the model."""

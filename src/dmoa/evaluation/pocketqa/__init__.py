@@ -10,6 +10,7 @@ Everything is drawn from seeds; nothing here needs more than the standard librar
 """
 
 from dmoa.evaluation.pocketqa.world import (
+    PERIOD,
     SEED,
     STRONG,
     Question,
@@ -23,6 +24,7 @@ from dmoa.llm.pocket import NAMES, OUTSIDE, SURE, UNSURE, aggregation_prompt
 __all__ = [
     "NAMES",
     "OUTSIDE",
+    "PERIOD",
     "SEED",
     "STRONG",
     "SURE",

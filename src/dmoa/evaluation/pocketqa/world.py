@@ -42,6 +42,9 @@ STRONG: tuple[tuple[str, str], ...] = (
 
 FACT = "fact"
 
+PERIOD = 2 * len(skills.GROUPS)
+"""Questions of a test after which the groups come round again."""
+
 
 @dataclass(frozen=True)
 class Question:

@@ -1,0 +1,84 @@
+"""Latency and queue of a row: as it was run, and as the burst that the paper ran.
+
+As it was run: mean latency, and the time-averaged number of waiting tasks per device, which is
+the sum of all waiting times over the time of observation and the number of devices. As the
+paper ran it: ten of the answers, drawn again and again, arrive within a few service times, and
+their measured service times are replayed on devices that serve in order of arrival.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dmoa.evaluation.outcomes import Outcome
+from dmoa.simulation.replay import Prompt, replay_prompts
+
+BURST = 10
+"""Prompts of the paper's experiment."""
+
+ARRIVALS = 46.0
+"""Of these, per mean service time: the paper's prompts come at 1/s to devices that need 46 s."""
+
+DRAWS = 200
+
+
+def mean_service(outcomes: Sequence[Outcome]) -> float:
+    """Seconds of an inference on average."""
+    return statistics.fmean(i.service_seconds for o in outcomes for i in o.inferences)
+
+
+def as_run(outcomes: Sequence[Outcome], devices: int) -> dict[str, float]:
+    """Mean latency in seconds, its 95th percentile, mean queue per device, mean service time."""
+    spans: dict[tuple[int, str], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        spans[outcome.session, outcome.team].append(outcome)
+    observed = sum(
+        max(o.started + o.seconds for o in together) - min(o.started for o in together)
+        for together in spans.values()
+    )
+    waited = sum(i.queue_seconds for o in outcomes for i in o.inferences)
+    seconds = [outcome.seconds for outcome in outcomes]
+    return {
+        "latency": statistics.fmean(seconds),
+        "latency_p95": float(np.quantile(seconds, 0.95)),
+        "queue": waited / observed / devices if observed else 0.0,
+        "service": mean_service(outcomes),
+    }
+
+
+def as_burst(outcomes: Sequence[Outcome], seed: int, draws: int = DRAWS) -> dict[str, Any]:
+    """Latency in seconds and queue of bursts of ten: mean, and what 90 % of them lie between.
+
+    Args:
+        outcomes: of one row.
+        seed: of the draws.
+        draws: bursts.
+    """
+    random = np.random.default_rng(seed)
+    gap = mean_service(outcomes) / ARRIVALS
+    latency, queue = np.empty(draws), np.empty(draws)
+    for draw in range(draws):
+        chosen = random.choice(len(outcomes), BURST, replace=len(outcomes) < BURST)
+        arrivals = np.cumsum(random.exponential(gap, BURST))
+        burst = [
+            _prompt(outcomes[int(i)], float(time)) for i, time in zip(chosen, arrivals, strict=True)
+        ]
+        figures = replay_prompts(burst).true
+        latency[draw], queue[draw] = figures.latency, figures.queue
+    return {"draws": draws, "latency": _spread(latency), "queue": _spread(queue)}
+
+
+def _prompt(outcome: Outcome, arrival: float) -> Prompt:
+    layers = tuple(
+        {inference.device + 1: inference.service_seconds for inference in layer}
+        for layer in outcome.layers
+    )
+    return Prompt(arrival, outcome.owner + 1, layers)
+
+
+def _spread(values: Any) -> dict[str, float]:
+    low, high = np.quantile(values, (0.05, 0.95))
+    return {"mean": float(values.mean()), "p5": float(low), "p95": float(high)}
