@@ -71,7 +71,7 @@ async def served(
     async with Cluster(count, seconds=seconds, **options) as cluster:
         app = make_app(
             cluster.devices[0],
-            default=CommitteeSize(1, 3),
+            default=lambda: CommitteeSize(1, 3),
             policy=LayerPolicy(),
             keys=keys or [],
         )

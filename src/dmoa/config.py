@@ -45,7 +45,8 @@ class Settings(BaseSettings):
         context: tokens of the context window, when the LLM's default is not wanted.
         threads: CPU threads of a model in this process.
         slots: inferences at once; raise it for servers that batch.
-        layers, proposers: M and k of the model `dmoa`.
+        layers, proposers: M and k of the model `dmoa`; without a wish for M, 1 among different
+            LLMs and 0 where every device runs the same one.
         aggregation, early_stop, fallback: what the model `dmoa` does with drafts, see
             `dmoa.aggregation`.
         deadline, quorum, grace: see `LayerPolicy`.
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
     context: int | None = Field(None, ge=128)
     threads: int | None = Field(None, ge=1)
     slots: int = Field(1, ge=1)
-    layers: int = Field(1, ge=0, le=MAX_LAYERS)
+    layers: int | None = Field(None, ge=0, le=MAX_LAYERS)
     proposers: int = Field(3, ge=0, le=MAX_PROPOSERS)
     aggregation: Method = "synthesise"
     early_stop: bool = False

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dmoa.api.app import make_app
-from dmoa.api.models import CommitteeSize
+from dmoa.api.models import CommitteeSize, sensible
 from dmoa.api.server import ApiServer, bind
 from dmoa.config import Settings
 from dmoa.device import Device
@@ -111,9 +111,7 @@ async def _running(
         )
         app = make_app(
             device,
-            default=CommitteeSize(
-                settings.layers, settings.proposers, settings.default_aggregation
-            ),
+            default=lambda: _default(settings, device),
             policy=settings.policy,
             keys=keys,
             problems=lambda: upkeep.problems,
@@ -127,6 +125,15 @@ async def _running(
         )
         shown = f"[{host}]" if ":" in host else host
         yield device, f"http://{shown}:{listener.getsockname()[1]}/v1"
+
+
+def _default(settings: Settings, device: Device) -> CommitteeSize:
+    """What the model `dmoa` means now."""
+    how = settings.default_aggregation
+    if settings.layers is not None:
+        return CommitteeSize(settings.layers, settings.proposers, how)
+    peers = [card.model for card in device.peer_links.cards().values()]
+    return sensible(CommitteeSize(1, settings.proposers, how), device.llm.info.name, peers)
 
 
 def _device(

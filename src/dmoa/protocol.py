@@ -99,6 +99,7 @@ class Prompt:
     Attributes:
         layers: M, number of layers of proposers; 0 asks the own LLM only.
         proposers: k, number of other devices in each layer.
+        notes: what the answer's record should say from the start.
     """
 
     messages: list[Message]
@@ -109,6 +110,7 @@ class Prompt:
     instruction: str = INSTRUCTION
     aggregation: Aggregation = Aggregation()
     policy: LayerPolicy = field(default_factory=LayerPolicy)
+    notes: list[str] = field(default_factory=list)
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
 
 
@@ -168,6 +170,7 @@ class _Run:
         self.record = PromptRecord(
             id=prompt.id, M=prompt.layers, k=0, k_requested=prompt.proposers if prompt.layers else 0
         )
+        self.record.notes += prompt.notes
         if prompt.aggregation.fallback and self.layers and experience.leaves_committee_out():
             self.layers = self.record.M = 0
             self._note("the committee was left out: the own drafts have been the best ones lately")

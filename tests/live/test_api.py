@@ -194,7 +194,7 @@ async def test_a_prompt_longer_than_every_window_is_a_400_streamed_or_not() -> N
 
 
 async def test_a_full_device_says_429_with_retry_after() -> None:
-    async with served(1, seconds=5.0, device_options={"max_prompts": 1}) as s:
+    async with served(1, seconds=60.0, device_options={"max_prompts": 1}) as s:
         first = asyncio.create_task(s.client.chat.completions.create(model="dmoa", messages=ASK))
         while not s.cluster.devices[0].open_prompts:
             await asyncio.sleep(0.01)
@@ -217,7 +217,7 @@ async def test_when_nobody_can_answer_it_is_a_503() -> None:
 
 
 async def test_a_deadline_is_a_408_and_an_error_in_a_stream_that_has_begun() -> None:
-    async with served(1, seconds=9.0, device_options={"prompt_deadline": 0.6}) as s:
+    async with served(1, seconds=60.0, device_options={"prompt_deadline": 0.6}) as s:
         with pytest.raises(openai.APIStatusError) as refused:
             await s.client.chat.completions.create(model="dmoa", messages=ASK)
         assert refused.value.status_code == 408

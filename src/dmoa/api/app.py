@@ -23,7 +23,7 @@ from dmoa.protocol import LayerPolicy
 def make_app(
     device: Device,
     *,
-    default: models.CommitteeSize,
+    default: Callable[[], models.CommitteeSize],
     policy: LayerPolicy,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
@@ -32,7 +32,7 @@ def make_app(
 
     Args:
         device: the device behind it.
-        default: M and k of the model `dmoa`.
+        default: gives what the model `dmoa` means now.
         policy: how long layers wait.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
@@ -53,7 +53,7 @@ def make_app(
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
-        models.resolve(name, own, default)
+        models.resolve(name, own, default())
         return JSONResponse(
             {"id": name, "object": "model", "created": int(time.time()), "owned_by": "dmoa"}
         )
@@ -65,7 +65,7 @@ def make_app(
         return error.response()
 
     async def device_status(request: Request) -> Response:
-        return _json(await status(device, default, problems()))
+        return _json(await status(device, default(), problems()))
 
     async def prompt_tree(request: Request) -> Response:
         record = device.prompt(request.path_params["id"])

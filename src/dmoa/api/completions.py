@@ -6,7 +6,7 @@ work on all devices.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -45,11 +45,13 @@ class ChatCompletions:
 
     Args:
         device: the device.
-        default: M and k of the model `dmoa`.
+        default: gives what the model `dmoa` means now.
         policy: how long layers wait.
     """
 
-    def __init__(self, device: Device, default: models.CommitteeSize, policy: LayerPolicy) -> None:
+    def __init__(
+        self, device: Device, default: Callable[[], models.CommitteeSize], policy: LayerPolicy
+    ) -> None:
         self._device = device
         self._default = default
         self._policy = policy
@@ -57,7 +59,7 @@ class ChatCompletions:
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
         chat = await read_chat_request(request)
-        committee = models.resolve(chat.model, self._device.llm.info.name, self._default)
+        committee = models.resolve(chat.model, self._device.llm.info.name, self._default())
         prompt = Prompt(
             messages=chat.conversation(),
             layers=committee.layers,
@@ -66,6 +68,7 @@ class ChatCompletions:
             constraints=chat.constraints(),
             instruction=(chat.dmoa and chat.dmoa.instruction) or INSTRUCTION,
             aggregation=committee.aggregation,
+            notes=[committee.note] if committee.note else [],
             policy=self._policy,
         )
         events = self._device.ask(prompt)

@@ -1,6 +1,6 @@
 """The names of models that a client may ask for, and what each means.
 
-* `dmoa`: the device's default M and k;
+* `dmoa`: the device's default M and k, see `sensible`;
 * `dmoa-mM-kK`: M layers and K extra proposers;
 * the device's own model under its own name: no collaboration (M = 0).
 
@@ -8,7 +8,8 @@ The first two may end in `-select` or `-vote`, `-stop` and `-fallback`, see `dmo
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from dmoa.aggregation import Aggregation
 from dmoa.api.errors import ApiError
@@ -23,11 +24,29 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class CommitteeSize:
-    """How many layers, how many other devices in each, and what is done with their drafts."""
+    """How many layers, how many other devices in each, and what is done with their drafts.
+
+    `note` says why, where it is not what a user would expect.
+    """
 
     layers: int
     proposers: int
     aggregation: Aggregation = Aggregation()
+    note: str | None = None
+
+
+def sensible(wanted: CommitteeSize, own_model: str, peer_models: Collection[str]) -> CommitteeSize:
+    """What `dmoa` means when its user has no wish for M, by measurement (`docs/quality.md`).
+
+    Different LLMs gain by one layer; equal ones gain nothing over one of them, decoded with
+    care, so a committee of one model is left out.
+    """
+    if all(model == own_model for model in peer_models):
+        note = "every device runs the same model, so the committee was left out; ask dmoa-m1-k3"
+        return replace(
+            wanted, layers=0, note=f"{note} for it all the same" if peer_models else None
+        )
+    return wanted
 
 
 def names(own: str) -> list[str]:
@@ -55,7 +74,7 @@ def resolve(name: str, own: str, default: CommitteeSize) -> CommitteeSize:
             code="model_not_found",
         )
     if match["layers"] is None:
-        return CommitteeSize(default.layers, default.proposers, aggregation)
+        return replace(default, aggregation=aggregation)
     layers, proposers = int(match["layers"]), int(match["proposers"])
     if layers > MAX_LAYERS:
         raise ApiError(400, f"model {name!r}: M = {layers} layers; at most {MAX_LAYERS}")

@@ -45,7 +45,9 @@ def up(
     slots: Annotated[
         int | None, Opt(help="Inferences at once, for servers that batch.  (default 1)")
     ] = None,
-    layers: Annotated[int | None, Opt(help="M of the model dmoa.  (default 1)")] = None,
+    layers: Annotated[
+        int | None, Opt(help="M of the model dmoa. (default 1, or 0 where all LLMs are the same)")
+    ] = None,
     proposers: Annotated[int | None, Opt(help="k of the model dmoa.  (default 3)")] = None,
     aggregation: Annotated[
         str | None,
