@@ -139,11 +139,20 @@ class Cluster:
         options.setdefault("policy", LayerPolicy())
         return self.devices[i].ask(Prompt(layers=layers, proposers=proposers, **options))
 
+    def busy(self) -> list[str]:
+        """What waits or runs anywhere."""
+        found = []
+        for device, llm in zip(self.devices, self.llms, strict=True):
+            counts = {
+                "waiting": device.queue.waiting,
+                "in service": device.queue.serving,
+                "guests": device.service.running,
+                "prompts": device.open_prompts,
+                "streams": llm.running,
+            }
+            found += [f"{device.name}: {n} {what}" for what, n in counts.items() if n]
+        return found
+
     def assert_idle(self) -> None:
         """Nothing waits or runs anywhere."""
-        for device, llm in zip(self.devices, self.llms, strict=True):
-            assert device.queue.waiting == 0, f"{device.name}: {device.queue.waiting} wait"
-            assert device.queue.serving == 0, f"{device.name}: {device.queue.serving} in service"
-            assert device.service.running == 0, f"{device.name}: {device.service.running} guests"
-            assert device.open_prompts == 0, f"{device.name}: {device.open_prompts} prompts"
-            assert llm.running == 0, f"{device.name}: {llm.running} streams"
+        assert not self.busy()

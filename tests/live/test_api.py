@@ -255,11 +255,8 @@ async def test_a_client_that_goes_away_cancels_its_work_everywhere(stream: bool)
             while sum(llm.running for llm in s.cluster.llms) < 4:
                 await asyncio.sleep(0.01)
             writer.close()
-            while any(llm.running for llm in s.cluster.llms):
+            while s.cluster.busy():
                 await asyncio.sleep(0.01)
-            while s.cluster.devices[0].open_prompts:
-                await asyncio.sleep(0.01)
-        s.cluster.assert_idle()
 
 
 async def test_health_is_a_token_made_and_not_a_process_alive() -> None:
