@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -168,7 +169,11 @@ class _Run:
         self.started = self.now()
         self.asked = 0
         self.record = PromptRecord(
-            id=prompt.id, M=prompt.layers, k=0, k_requested=prompt.proposers if prompt.layers else 0
+            id=prompt.id,
+            started=time.time(),
+            M=prompt.layers,
+            k=0,
+            k_requested=prompt.proposers if prompt.layers else 0,
         )
         self.record.notes += prompt.notes
         if prompt.aggregation.fallback and self.layers and experience.leaves_committee_out():
@@ -244,14 +249,14 @@ class _Run:
         drafts: dict[int, Proposal] = {}
         running: dict[asyncio.Task[str], InferenceRecord] = {}
 
-        def ask(device: str, replaces: str | None = None) -> None:
-            inference = self._inference(device, replaces)
-            record.proposers.append(inference)
+        def ask(inference: InferenceRecord) -> None:
             task = self._task(layer, [draft.text for draft in before])
             running[asyncio.create_task(self._propose(layer, inference, task))] = inference
 
-        for device in proposers:
-            ask(device)
+        record.proposers += [self._inference(device, None) for device in proposers]
+        # The others first: their way is longer.
+        for inference in [*record.proposers[1:], record.proposers[0]]:
+            ask(inference)
         self.tell(LayerStarted(layer, self.layers, list(record.proposers)))
         quorum = max(1, -int(-policy.quorum * len(proposers) // 1))
         ends = started + policy.deadline
@@ -272,7 +277,9 @@ class _Run:
                     self._failed(task, inference)
                     spare = [d for d in spare if d in self.committee.peers()]
                     if spare:
-                        ask(spare.pop(0), replaces=inference.device)
+                        instead = self._inference(spare.pop(0), inference.device)
+                        record.proposers.append(instead)
+                        ask(instead)
                 if len(drafts) >= quorum and not in_grace:
                     in_grace = True
                     ends = min(ends, self.now() + policy.grace)

@@ -59,6 +59,7 @@ class PromptRecord(msgspec.Struct):
     """The whole tree of a prompt; the `dmoa` object of a response.
 
     Attributes:
+        started: when it was accepted, in seconds since 1970.
         k: extra proposers used: `k_requested` or as many as there were peers.
         aggregator: every inference of the last step; more than one when devices failed.
         tasks: inferences spent, (k+1)M + 1 without faults (arXiv 2412.21200).
@@ -66,6 +67,7 @@ class PromptRecord(msgspec.Struct):
     """
 
     id: str
+    started: float
     M: int
     k: int
     k_requested: int
