@@ -58,6 +58,17 @@ def test_a_chosen_draft_is_the_answer_without_a_last_inference(method: Any) -> N
     run_virtual(work())
 
 
+def test_short_answers_are_voted_on_by_select_too() -> None:
+    async def work() -> None:
+        async with Cluster(4) as cluster:
+            doubts = "Lyon, but I am not sure."
+            answers(cluster, doubts, "Paris.", "paris", doubts.replace("Lyon", "Nice"))
+            finished = await cluster.ask(0, 1, 3, aggregation=Aggregation("select"))
+            assert finished.text.strip(".").lower() == "paris"
+
+    run_virtual(work())
+
+
 def test_layers_stop_when_drafts_agree_and_go_on_when_they_do_not() -> None:
     async def work() -> None:
         async with Cluster(3) as cluster:
