@@ -59,6 +59,8 @@ class ApiServer:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            proxy_headers=False,
+            date_header=False,
             timeout_graceful_shutdown=CLOSE_SECONDS,
             limit_concurrency=MAX_CONNECTIONS,
         )
