@@ -81,7 +81,7 @@ async def prompt_seconds(api: PlainClient) -> tuple[float, float]:
 
 
 async def direct_seconds(apis: list[PlainClient], model: str) -> float:
-    """The same inferences by the same client, which asks the four LLMs without a network of ours."""
+    """The same inferences by the same client, asking the four LLMs without a network of ours."""
     started = time.perf_counter()
 
     async def one(i: int) -> None:
