@@ -8,6 +8,8 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
+from dmoa.api.automatic import Automatic, affordable
+from dmoa.api.models import CommitteeSize
 from dmoa.chat import FunctionPart, ToolCallPart
 from dmoa.llm.interface import Token
 from tests.served import Served, served
@@ -111,7 +113,7 @@ async def test_fewer_peers_than_asked_for_is_said() -> None:
     ("model", "status", "named"),
     [
         ("gpt-4", 404, "gpt-4"),
-        ("dmoa-auto", 404, "dmoa-auto"),
+        ("dmoa-autos", 404, "dmoa-autos"),
         ("dmoa-m1-k3-dance", 404, "dmoa-m1-k3-dance"),
         ("dmoa-m9-k3", 400, "M = 9 layers; at most 8"),
         ("dmoa-m1-k65", 400, "k = 65; at most 64"),
@@ -323,3 +325,30 @@ async def test_tool_calls_of_the_aggregator_reach_the_client(
         )
         deltas = [c.choices[0].delta.tool_calls async for c in streamed if c.choices]
         assert any(deltas)
+
+
+async def test_dmoa_auto_gives_up_layers_before_it_refuses() -> None:
+    async with served(4) as s:
+        idle = await s.client.chat.completions.create(model="dmoa-auto", messages=ASK)
+        assert (extra(idle)["M"], extra(idle)["k"]) == (1, 3)
+        chosen = await s.client.chat.completions.create(model="dmoa-auto-select", messages=ASK)
+        assert extra(chosen)["aggregator"] == []
+        # As measured: half a second an inference, and a prompt a second from this user alone.
+        meter = s.cluster.devices[0].meter
+        for device in s.cluster.devices:
+            device.meter.service_seconds.add(0.5)
+        now = meter.clock()
+        meter.prompts._times.extend(now - 100 + i for i in range(101))
+        busy = Automatic(s.cluster.devices[0], lambda: CommitteeSize(2, 3))
+        size = await busy.size()
+        assert (size.layers, size.proposers) < (2, 3)
+        assert size.note is not None
+        assert f"M = {size.layers}, k = {size.proposers}" in size.note
+
+
+def test_what_is_affordable_follows_theorem_one() -> None:
+    # alpha ((k+1)M + 1) lambda at most 0.8, on four equal devices with alpha = 1.
+    for rate, expected in ((0.08, (2, 3)), (0.15, (1, 3)), (0.19, (1, 2)), (0.25, (1, 1))):
+        assert affordable(2, 3, [1.0] * 4, [rate] * 4) == expected
+    assert affordable(2, 3, [1.0] * 4, [0.5] * 4) == (0, 0)
+    assert affordable(2, 3, [1.0], [0.5]) == (0, 0)

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dmoa.api import models
+from dmoa.api.automatic import Automatic
 from dmoa.api.errors import as_api_error
 from dmoa.api.requests import ChatRequest, read_chat_request
 from dmoa.api.responses import ChunkWriter, completion
@@ -54,12 +55,15 @@ class ChatCompletions:
     ) -> None:
         self._device = device
         self._default = default
+        self._automatic = Automatic(device, default)
         self._policy = policy
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
         chat = await read_chat_request(request)
-        committee = models.resolve(chat.model, self._device.llm.info.name, self._default())
+        automatic = models.is_automatic(chat.model)
+        default = await self._automatic.size() if automatic else self._default()
+        committee = models.resolve(chat.model, self._device.llm.info.name, default)
         prompt = Prompt(
             messages=chat.conversation(),
             layers=committee.layers,

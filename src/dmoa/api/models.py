@@ -1,10 +1,11 @@
 """The names of models that a client may ask for, and what each means.
 
 * `dmoa`: the device's default M and k, see `sensible`;
+* `dmoa-auto`: the same, or less while the network is loaded, see `automatic.py`;
 * `dmoa-mM-kK`: M layers and K extra proposers;
 * the device's own model under its own name: no collaboration (M = 0).
 
-The first two may end in `-select` or `-vote`, `-stop` and `-fallback`, see `dmoa.aggregation`.
+The first three may end in `-select` or `-vote`, `-stop` and `-fallback`, see `dmoa.aggregation`.
 """
 
 import re
@@ -15,10 +16,10 @@ from dmoa.aggregation import Aggregation
 from dmoa.api.errors import ApiError
 from dmoa.protocol import MAX_LAYERS, MAX_PROPOSERS
 
-DEFAULT = "dmoa"
+DEFAULT, AUTOMATIC = "dmoa", "dmoa-auto"
 LISTED = ("dmoa-m1-k1", "dmoa-m1-k3", "dmoa-m1-k3-select", "dmoa-m2-k3", "dmoa-m2-k3-stop")
 _NAME = re.compile(
-    r"dmoa(?:-m(?P<layers>\d{1,12})-k(?P<proposers>\d{1,12}))?(?P<suffix>(?:-[a-z]+)*)"
+    r"dmoa(?:-auto|-m(?P<layers>\d{1,12})-k(?P<proposers>\d{1,12}))?(?P<suffix>(?:-[a-z]+)*)"
 )
 
 
@@ -51,18 +52,28 @@ def sensible(wanted: CommitteeSize, own_model: str, peer_models: Collection[str]
 
 def names(own: str) -> list[str]:
     """The models of a device whose LLM is called `own`."""
-    return [DEFAULT, *LISTED, own]
+    return [DEFAULT, AUTOMATIC, *LISTED, own]
+
+
+def is_automatic(name: str) -> bool:
+    """Whether a name asks for what the network can afford now."""
+    return name == AUTOMATIC or name.startswith(f"{AUTOMATIC}-")
 
 
 def resolve(name: str, own: str, default: CommitteeSize) -> CommitteeSize:
     """What a name means on a device.
+
+    Args:
+        name: the name.
+        own: the device's own model.
+        default: what `dmoa`, or for automatic names `dmoa-auto`, means now.
 
     Raises:
         ApiError: 404 for a model that is not there, 400 for M or k out of range.
     """
     if name == own:
         return CommitteeSize(0, 0)
-    if name == DEFAULT:
+    if name in (DEFAULT, AUTOMATIC):
         return default
     match = _NAME.fullmatch(name)
     aggregation = Aggregation.from_suffix(match["suffix"]) if match else None
