@@ -187,7 +187,7 @@ class LocalNetwork:
         except BaseExceptionGroup as group:
             await self._end()
             raise group.exceptions[0] from None
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no process may stay behind
             await self._end()
             raise
         return self

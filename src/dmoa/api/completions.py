@@ -198,7 +198,7 @@ class _Lines:
                     return
                 self._held.append(self._following.result())
                 self._following = None
-        except BaseException:
+        except BaseException:  # also a client that goes away: nothing may go on running
             await self.aclose()
             raise
 

@@ -86,7 +86,7 @@ class OpenAICompatible:
         try:
             model = await _choose(client, base_url, model)
             server = await find_out(client, model)
-        except BaseException:
+        except BaseException:  # also a cancelled start: the connection must not stay open
             await client.close()
             raise
         if context_length:
