@@ -13,8 +13,8 @@ def up(
     llm: Annotated[
         str | None,
         Opt(
-            help="smollm2, pocket:NAME, a path or hf: name of a GGUF file, or openai:URL#MODEL (key in"
-            " DMOA_LLM_KEY). By default a server on this machine is looked for."
+            help="smollm2, pocket:NAME, a path or hf: name of a GGUF file, or openai:URL#MODEL (its"
+            " key in DMOA_LLM_KEY). By default a server on this machine is looked for."
         ),
     ] = None,
     listen: Annotated[
