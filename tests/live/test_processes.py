@@ -106,7 +106,8 @@ async def test_several_real_llms_answer_one_prompt_together(tmp_path: Path) -> N
         status, out, _ = await run_cli("status", "--node", url, "--json")
         devices = json.loads(out)["devices"]
         assert sorted(d["name"] for d in devices) == ["ada", "bob", "cyd"]
-        assert all(d["alpha"] > 0 and d["load"] is not None for d in devices)
+        assert all(d["alpha"] > 0 for d in devices), "each has proposed in the first prompt"
+        assert devices[0]["load"] > 0
         status, out, _ = await run_cli("status", "--node", url)
         assert status == 0
         assert "smollm2" in out
