@@ -7,6 +7,7 @@ any other), a clock and a random generator; nothing of HTTP, Zenoh or llama.cpp.
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 import time
@@ -199,7 +200,9 @@ class _Run:
         for layer in range(1, self.layers + 1):
             drafts = await self._layer(layer, drafts)
             texts = [draft.text for draft in drafts]
-            if how.early_stop and (index := agreed(texts)) is not None:
+            # What must have a form, only an aggregator can give one.
+            may_stop = how.early_stop and self.prompt.constraints is None
+            if may_stop and (index := agreed(texts)) is not None:
                 if layer < self.layers:
                     self._note(f"the drafts of layer {layer} agree; no further layer was asked")
                 return self._selected(texts[index])
@@ -258,7 +261,7 @@ class _Run:
         for inference in [*record.proposers[1:], record.proposers[0]]:
             ask(inference)
         self.tell(LayerStarted(layer, self.layers, list(record.proposers)))
-        quorum = max(1, -int(-policy.quorum * len(proposers) // 1))
+        quorum = max(1, math.ceil(policy.quorum * len(proposers)))
         ends = started + policy.deadline
         in_grace = False
         try:

@@ -88,7 +88,8 @@ def test_tools_need_an_aggregator() -> None:
     async def work() -> None:
         async with Cluster(2) as cluster:
             tools = Constraints(tools=[{"type": "function"}])
-            how = Aggregation("select")
+            answers(cluster, "Paris", "Paris")
+            how = Aggregation("select", early_stop=True)
             record = (await cluster.ask(0, 1, 1, aggregation=how, constraints=tools)).record
             assert record.tasks == 3
             assert any("need an aggregator" in note for note in record.notes)
