@@ -48,9 +48,11 @@ async def serve(settings: Settings, llm: str, say: Say, until: asyncio.Event | N
         LLMUnavailable: the LLM cannot be reached.
     """
     stop = until or asyncio.Event()
-    # While it starts, Ctrl-C and SIGTERM do what they do to any program.
-    async with _running(settings, llm, say) as (device, url):
-        with _signals(stop):
+    with contextlib.ExitStack() as signals:
+        async with _running(settings, llm, say) as (device, url):
+            # While it starts, Ctrl-C and SIGTERM do what they do to any program; from here on
+            # they ask for an end in order, until all is closed.
+            signals.enter_context(_signals(stop))
             print(f"ready {url}", flush=True)
             await stop.wait()
             say("ending: what was accepted is finished first")
