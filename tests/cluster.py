@@ -131,13 +131,25 @@ class Cluster:
         assert not any(isinstance(event, Finished) for event in events[:-1])
         return events[-1]
 
-    def events(
+    async def events(
         self, i: int, layers: int, proposers: int, **options: Any
     ) -> AsyncGenerator[Event, None]:
-        """All events of a prompt."""
+        """All events of a prompt; closing this cancels it."""
+        import asyncio
+
         options.setdefault("messages", [Message(role="user", content="Why?")])
         options.setdefault("policy", LayerPolicy())
-        return self.devices[i].ask(Prompt(layers=layers, proposers=proposers, **options))
+        prompt = Prompt(layers=layers, proposers=proposers, **options)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        asking = asyncio.create_task(self.devices[i].ask(prompt, events.put_nowait))
+        asking.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await asking
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     def busy(self) -> list[str]:
         """What waits or runs anywhere."""

@@ -22,7 +22,7 @@ LINES = [
     ["network", "simulation"],
     ["protocol", "inference", "llm", "theory"],
     ["aggregation", "events", "prompts", "queue", "records"],
-    ["admission", "measurement", "proposers", "selection", "streams", "tasks"],
+    ["admission", "measurement", "proposers", "selection", "tasks"],
     ["text"],
     ["chat", "errors", "folders"],
 ]

@@ -81,6 +81,7 @@ class Device:
         )
         self.peer_links = Peers(
             network,
+            device_id,
             self.card,
             silence_seconds=silence_seconds,
             joined=joined,
@@ -94,6 +95,7 @@ class Device:
             self.peer_links.welcome,
             is_peer=lambda device: device in self.network.alive(),
             max_tasks_each=max(1, self.queue.max_tasks // 2),
+            heartbeat_seconds=silence_seconds / 5,
         )
         self.experience = Experience()
         self.open_prompts = 0
@@ -130,7 +132,9 @@ class Device:
 
     def describe(self, device: str) -> tuple[str, str]:
         """See `Committee.describe`."""
-        card = self.card() if device == self.own else self.peer_links.cards().get(device)
+        if device == self.own:
+            return self.name, self.llm.info.name
+        card = self.peer_links.card(device)
         return (card.name, card.model) if card else (device, "")
 
     def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
@@ -141,8 +145,14 @@ class Device:
 
     # --- prompts of the owner ----------------------------------------------------------------
 
-    async def ask(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
-        """The events of a prompt, `Finished` last; closing this cancels it everywhere.
+    async def ask(
+        self, prompt: Prompt, tell: Callable[[Event], None] = lambda event: None
+    ) -> Finished:
+        """Answer a prompt; cancelling this cancels it everywhere.
+
+        Args:
+            prompt: the prompt.
+            tell: is called with each event as it happens, the returned one last.
 
         Raises:
             QueueFull: the device has as many prompts as it may, at the door or everywhere.
@@ -153,34 +163,22 @@ class Device:
         self._admit()
         self.open_prompts += 1
         self.meter.prompts.count()
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
 
-        async def run() -> Finished:
-            try:
-                async with asyncio.timeout(self.prompt_deadline):
-                    return await answer(prompt, self, self.random, tell, self.experience)
-            except TimeoutError:
-                raise DeadlinePassed(
-                    f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
-                    " ask for fewer layers, or raise prompt_deadline"
-                ) from None
-            finally:
-                events.put_nowait(None)
-
-        def tell(event: Event) -> None:
+        def remember(event: Event) -> None:
             if isinstance(event, Accepted):
                 self._remember(event.record)
-            events.put_nowait(event)
+            tell(event)
 
-        running = asyncio.create_task(run())
         try:
-            while (event := await events.get()) is not None:
-                yield event
-            await running
+            async with asyncio.timeout(self.prompt_deadline):
+                return await answer(prompt, self, self.random, remember, self.experience)
+        except TimeoutError:
+            raise DeadlinePassed(
+                f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
+                " ask for fewer layers, or raise prompt_deadline"
+            ) from None
         finally:
             self.open_prompts -= 1
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
     def _admit(self) -> None:
         """The door: what is admitted is served, so what cannot be served is refused here."""

@@ -1,5 +1,6 @@
 """One inference on this device: a place in the queue, a prompt that fits, a watched stream."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -9,7 +10,6 @@ from dmoa.llm.interface import LLM, End, Token
 from dmoa.measurement import DeviceMeter
 from dmoa.prompts import Packed, fit
 from dmoa.queue import DeviceQueue
-from dmoa.streams import with_heartbeat
 from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
 
 MAX_ANSWER_CHARACTERS = 2**20
@@ -24,7 +24,7 @@ class InferenceService:
         llm: the device's LLM.
         queue: its queue.
         meter: where arrivals, service times and tokens are counted.
-        heartbeat_seconds: a task yields a step at least this often.
+        heartbeat_seconds: a task that waits yields a step at least this often.
         stall_seconds: an LLM that makes no token for so long has failed.
     """
 
@@ -66,9 +66,11 @@ class InferenceService:
             task.size(), origin, seconds_each=self.mean_service_seconds
         ) as ticket:
             self.meter.tasks.count()
-            yield Waiting(ticket.position)
-            while not await ticket.turn(self.heartbeat_seconds):
+            if ticket.position:
                 yield Waiting(ticket.position)
+                while not await ticket.turn(self.heartbeat_seconds):
+                    yield Waiting(ticket.position)
+                yield Working()
             started = clock()
             try:
                 async with aclosing(self._serve(task, arrived, started)) as steps:
@@ -90,23 +92,14 @@ class InferenceService:
         characters = 0
         tool_calls: list[ToolCallPart] = []
         first_token: float | None = None
-        heard = clock()
-        stream = with_heartbeat(self._tokens(task), self.heartbeat_seconds)
+        stream = self._tokens(task)
         async with aclosing(stream):
-            async for item in stream:
+            while (item := await self._next(stream)) is not None:
                 match item:
-                    case None:
-                        if clock() - heard > self.stall_seconds:
-                            raise LLMStalled(
-                                f"{self.llm.info.name} has made no token for"
-                                f" {clock() - heard:.0f} s"
-                            )
-                        yield Working()
                     case Packed():
                         packed = item
                     case Token(text=text, tool_calls=calls):
-                        heard = clock()
-                        first_token = heard if first_token is None else first_token
+                        first_token = clock() if first_token is None else first_token
                         self.meter.token()
                         parts.append(text)
                         characters += len(text)
@@ -135,6 +128,18 @@ class InferenceService:
             tool_calls=tool_calls or None,
             characters_cut=packed.characters_cut,
         )
+
+    async def _next(
+        self, stream: AsyncGenerator[Packed | Token | End, None]
+    ) -> Packed | Token | End | None:
+        """The next item, or None after the last."""
+        try:
+            async with asyncio.timeout(self.stall_seconds):
+                return await anext(stream, None)
+        except TimeoutError:
+            raise LLMStalled(
+                f"{self.llm.info.name} has made no token for {self.stall_seconds:.0f} s"
+            ) from None
 
     async def _tokens(self, task: Task) -> AsyncGenerator[Packed | Token | End, None]:
         """The prompt that fits, then the stream of its tokens."""

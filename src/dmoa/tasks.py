@@ -1,7 +1,8 @@
 """One inference, as it queues and as it travels: the task, and the steps of its life.
 
-A task that is asked of a device yields `Waiting` and `Working` at least once a heartbeat,
-`Piece` as text appears, and ends with `Answer`. A failure is an exception of `dmoa.errors`.
+A task that is asked of a device yields `Waiting` once a heartbeat while it waits and `Working`
+when its turn has come, `Piece` as text appears, and ends with `Answer`. One that need not wait
+begins without a word. A failure is an exception of `dmoa.errors`.
 """
 
 from typing import Annotated
@@ -64,7 +65,7 @@ class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
 
 
 class Working(msgspec.Struct, frozen=True, tag="working"):
-    """The task is in service and has made no new token since the last step."""
+    """The task is in service; on the wire said once a heartbeat when there is no new text."""
 
 
 class Piece(msgspec.Struct, frozen=True, tag="piece", omit_defaults=True):

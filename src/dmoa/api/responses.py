@@ -1,25 +1,23 @@
-"""Chat completions and their chunks, in OpenAI's types, with the `dmoa` object added."""
+"""Chat completions and their chunks as JSON in OpenAI's format, with the `dmoa` object added."""
 
 import time
 from typing import Any
 
 import msgspec
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from dmoa.chat import FunctionPart, ToolCallPart
 from dmoa.events import Finished
 from dmoa.records import PromptRecord
 
 
-def usage(record: PromptRecord) -> CompletionUsage:
+def usage(record: PromptRecord) -> dict[str, int]:
     """All tokens that were spent on a prompt, on every device."""
     spent = record.usage
-    return CompletionUsage(
-        prompt_tokens=spent.prompt_tokens,
-        completion_tokens=spent.completion_tokens,
-        total_tokens=spent.prompt_tokens + spent.completion_tokens,
-    )
+    return {
+        "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens,
+        "total_tokens": spent.prompt_tokens + spent.completion_tokens,
+    }
 
 
 def completion(model: str, finished: Finished) -> str:
@@ -28,7 +26,7 @@ def completion(model: str, finished: Finished) -> str:
     if finished.tool_calls:
         message["tool_calls"] = _whole_calls(finished.tool_calls)
         message["content"] = finished.text or None
-    answer = ChatCompletion.model_validate(
+    return as_json(
         {
             "id": finished.record.id,
             "object": "chat.completion",
@@ -43,10 +41,14 @@ def completion(model: str, finished: Finished) -> str:
                 }
             ],
             "usage": usage(finished.record),
-            "dmoa": msgspec.to_builtins(finished.record),
+            "dmoa": finished.record,
         }
     )
-    return answer.model_dump_json()
+
+
+def as_json(value: Any) -> str:
+    """A value, records included, as JSON."""
+    return msgspec.json.encode(value).decode()
 
 
 class ChunkWriter:
@@ -68,14 +70,14 @@ class ChunkWriter:
             delta["role"] = "assistant"
             self._begun = True
         if tool_calls:
-            delta["tool_calls"] = msgspec.to_builtins(tool_calls)
+            delta["tool_calls"] = tool_calls
         return self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
 
     def end(self, finished: Finished) -> str:
         """The last chunk with a choice; it carries the `dmoa` object."""
         return self._chunk(
             choices=[{"index": 0, "delta": {}, "finish_reason": finished.finish_reason}],
-            dmoa=msgspec.to_builtins(finished.record),
+            dmoa=finished.record,
         )
 
     def usage(self, finished: Finished) -> str:
@@ -84,11 +86,10 @@ class ChunkWriter:
 
     def progress(self, event: Any) -> str:
         """An event, for clients that asked for them."""
-        return self._chunk(choices=[], dmoa=msgspec.to_builtins(event))
+        return self._chunk(choices=[], dmoa=event)
 
     def _chunk(self, **fields: Any) -> str:
-        chunk = ChatCompletionChunk.model_construct(None, **self._common, **fields)
-        return chunk.model_dump_json(exclude_unset=True, warnings=False)
+        return as_json(self._common | fields)
 
 
 def _whole_calls(parts: list[ToolCallPart]) -> list[dict[str, Any]]:

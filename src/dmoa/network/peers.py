@@ -35,7 +35,6 @@ from dmoa.network.messages import (
     decode_reply,
     encode,
 )
-from dmoa.streams import with_heartbeat
 from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
 from dmoa.text import printable
 
@@ -52,6 +51,7 @@ class Peers:
 
     Args:
         network: the network, not yet open.
+        own: id of this device.
         card: who this device is, made when its addresses are known.
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
@@ -63,6 +63,7 @@ class Peers:
     def __init__(
         self,
         network: Network,
+        own: str,
         card: Callable[[], Card],
         *,
         silence_seconds: float = 5.0,
@@ -71,6 +72,7 @@ class Peers:
         left: Callable[[str], None] = lambda device: None,
     ) -> None:
         self._network = network
+        self._own = own
         self._card = card
         self.silence_seconds = silence_seconds
         self._joined = joined
@@ -87,6 +89,10 @@ class Peers:
         """The peers that are there now, by id in a fixed order."""
         alive = self._network.alive()
         return {device: self._cards[device] for device in sorted(self._cards) if device in alive}
+
+    def card(self, device: str) -> Card | None:
+        """Who a peer says it is, None for one that is not known."""
+        return self._cards.get(device)
 
     def changed(self) -> None:
         """The network's `alive` is another: greet who came, forget who left."""
@@ -165,10 +171,9 @@ class Peers:
         """
         finished = False
         received = 0
-        card = self._card()
         name = self._name(device)
         try:
-            replies = self._replies(device, Infer(card.device, task), self.silence_seconds)
+            replies = self._replies(device, Infer(self._own, task), self.silence_seconds)
             async with aclosing(replies):
                 async for reply in replies:
                     match reply:
@@ -234,11 +239,18 @@ class Peers:
     async def _replies(
         self, device: str, request: Request, silence: float
     ) -> AsyncGenerator[Reply, None]:
-        payloads = with_heartbeat(self._network.ask(device, encode(request)), silence)
+        payloads = self._network.ask(device, encode(request))
         async with aclosing(payloads):
-            async for payload in payloads:
+            while True:
+                try:
+                    async with asyncio.timeout(silence):
+                        payload = await anext(payloads, None)
+                except TimeoutError:
+                    raise PeerSilent(
+                        f"{self._name(device)} has said nothing for {silence:.0f} s"
+                    ) from None
                 if payload is None:
-                    raise PeerSilent(f"{self._name(device)} has said nothing for {silence:.0f} s")
+                    return
                 try:
                     yield decode_reply(payload)
                 except MessageError as error:

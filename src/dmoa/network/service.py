@@ -21,7 +21,7 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
-from dmoa.tasks import Answer, Piece, Step, Task, Waiting
+from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
@@ -39,6 +39,7 @@ class PeerService:
         greeted: is called with the card of a device that says hello.
         is_peer: whether a device is there; others are served nothing.
         max_tasks_each: tasks that one device may have here at once.
+        heartbeat_seconds: a device that waits for a task hears something at least this often.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class PeerService:
         is_peer: Callable[[str], bool],
         *,
         max_tasks_each: int = 64,
+        heartbeat_seconds: float = 1.0,
     ) -> None:
+        self._heartbeat_seconds = heartbeat_seconds
         self._is_peer = is_peer
         self._max_tasks_each = max_tasks_each
         self._card = card
@@ -126,9 +129,19 @@ class PeerService:
         running = asyncio.create_task(self._run(origin, task, replies))
         self._running[task.id] = (origin, running)
         running.add_done_callback(lambda _: self._running.pop(task.id, None))
+        # A task that waits speaks for itself; one in service may be silent for long.
+        silence: float | None = self._heartbeat_seconds
         try:
-            while (reply := await replies.get()) is not None:
+            while True:
+                try:
+                    async with asyncio.timeout(silence):
+                        reply = await replies.get()
+                except TimeoutError:
+                    reply = Working()
+                if reply is None:
+                    return
                 yield reply
+                silence = None if isinstance(reply, Waiting) else self._heartbeat_seconds
         finally:
             running.cancel()
 
@@ -151,8 +164,6 @@ class PeerService:
             async with aclosing(steps):
                 async for step in steps:
                     match step:
-                        case Waiting(position=0):
-                            continue  # it begins at once, and will be heard of
                         case Piece(tool_calls=None):
                             text += step.text
                             if now() - sent < every:
