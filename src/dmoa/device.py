@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 
 from dmoa.aggregation import Experience
 from dmoa.chat import Message, Sampling
@@ -20,7 +19,7 @@ from dmoa.network.service import PeerService
 from dmoa.protocol import Prompt, answer
 from dmoa.queue import DeviceQueue
 from dmoa.records import PromptRecord
-from dmoa.tasks import Answer, Step, Task
+from dmoa.tasks import Answer, Say, Task
 
 REMEMBERED_PROMPTS = 256
 HEALTH_SECONDS = 60.0
@@ -137,11 +136,11 @@ class Device:
         card = self.peer_links.card(device)
         return (card.name, card.model) if card else (device, "")
 
-    def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
         """See `Committee.infer`."""
         if device == self.own:
-            return self.inferences.run(task, None)
-        return self.peer_links.infer(device, task)
+            return await self.inferences.run(task, None, say)
+        return await self.peer_links.infer(device, task, say)
 
     # --- prompts of the owner ----------------------------------------------------------------
 
@@ -265,11 +264,7 @@ class Device:
         before = self.meter.last_token
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                steps = self.inferences.run(task, None)
-                async with aclosing(steps):
-                    async for step in steps:
-                        if isinstance(step, Answer):
-                            break
+                await self.inferences.run(task, None, lambda step: None)
         except TimeoutError:
             # A long queue is no illness as long as the LLM works on it.
             if self.meter.last_token == before:

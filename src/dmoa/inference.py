@@ -1,7 +1,6 @@
 """One inference on this device: a place in the queue, a prompt that fits, a watched stream."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from dmoa.chat import ToolCallPart, Usage
@@ -10,7 +9,7 @@ from dmoa.llm.interface import LLM, End, Token
 from dmoa.measurement import DeviceMeter
 from dmoa.prompts import Packed, fit
 from dmoa.queue import DeviceQueue
-from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
+from dmoa.tasks import Answer, Piece, Say, Task, Waiting, Working
 
 MAX_ANSWER_CHARACTERS = 2**20
 DEFAULT_ANSWER_TOKENS = 1024
@@ -24,7 +23,7 @@ class InferenceService:
         llm: the device's LLM.
         queue: its queue.
         meter: where arrivals, service times and tokens are counted.
-        heartbeat_seconds: a task that waits yields a step at least this often.
+        heartbeat_seconds: a task that waits says so this often.
         stall_seconds: an LLM that makes no token for so long has failed.
     """
 
@@ -48,116 +47,85 @@ class InferenceService:
         """Measured alpha; 1 s until there is a measurement."""
         return self.meter.service_seconds.mean() or 1.0
 
-    async def run(self, task: Task, origin: str | None) -> AsyncGenerator[Step, None]:
-        """The steps of a task; closing this cancels it wherever it is.
+    async def run(self, task: Task, origin: str | None, say: Say) -> Answer:
+        """Make an inference; cancelling this cancels it wherever it is.
 
         Args:
             task: what to infer.
             origin: id of the device that asks, None for the owner of this one.
+            say: is told each step.
 
         Raises:
             QueueFull: there is no room.
             ContextExceeded: the conversation alone is longer than the window.
             LLMError: the LLM failed, stalled or answered nothing.
         """
-        clock = self.meter.clock
-        arrived = clock()
+        arrived = self.meter.clock()
         with self.queue.enter(
             task.size(), origin, seconds_each=self.mean_service_seconds
         ) as ticket:
             self.meter.tasks.count()
             if ticket.position:
-                yield Waiting(ticket.position)
+                say(Waiting(ticket.position))
                 while not await ticket.turn(self.heartbeat_seconds):
-                    yield Waiting(ticket.position)
-                yield Working()
-            started = clock()
+                    say(Waiting(ticket.position))
+                say(Working())
             try:
-                async with aclosing(self._serve(task, arrived, started)) as steps:
-                    async for step in steps:
-                        yield step
+                return await self._serve(task, arrived, say)
             except ContextExceeded:
                 raise  # the prompt's fault
             except LLMError as error:
                 self.meter.failure = str(error)
                 raise
 
-    async def _serve(
-        self, task: Task, arrived: float, started: float
-    ) -> AsyncGenerator[Step, None]:
-        clock = self.meter.clock
-        packed: Packed | None = None
-        end: End | None = None
-        parts: list[str] = []
-        characters = 0
-        tool_calls: list[ToolCallPart] = []
-        first_token: float | None = None
-        stream = self._tokens(task)
-        async with aclosing(stream):
-            while (item := await self._next(stream)) is not None:
-                match item:
-                    case Packed():
-                        packed = item
-                    case Token(text=text, tool_calls=calls):
-                        first_token = clock() if first_token is None else first_token
-                        self.meter.token()
-                        parts.append(text)
-                        characters += len(text)
-                        tool_calls.extend(calls or [])
-                        yield Piece(text, calls)
-                        if characters > MAX_ANSWER_CHARACTERS:
-                            end = End("length", Usage(0, characters // 4))
-                            break
-                    case End():
-                        end = item
-        text = "".join(parts)
-        if packed is None or end is None or not (text.strip() or tool_calls):
+    async def _serve(self, task: Task, arrived: float, say: Say) -> Answer:
+        started = self.meter.clock()
+        response = _Response(self.meter, say)
+        try:
+            async with asyncio.timeout(self.stall_seconds) as deadline:
+                packed = await self._stream(task, response, deadline)
+        except TimeoutError:
+            raise LLMStalled(
+                f"{self.llm.info.name} has made no token for {self.stall_seconds:.0f} s"
+            ) from None
+        finished = self.meter.clock()
+        end, text = response.end, response.text()
+        if end is None or not (text.strip() or response.tool_calls):
             raise LLMError(f"{self.llm.info.name} answered nothing")
-        finished = clock()
         self.meter.service_seconds.add(finished - started)
-        if first_token is not None and finished > first_token and end.usage.completion_tokens > 1:
-            self.meter.tokens_per_second.add(
-                (end.usage.completion_tokens - 1) / (finished - first_token)
-            )
-        yield Answer(
+        tokens, first = end.usage.completion_tokens, response.first_token
+        if first is not None and finished > first and tokens > 1:
+            self.meter.tokens_per_second.add((tokens - 1) / (finished - first))
+        return Answer(
             text=text,
             finish_reason=end.finish_reason,
             usage=end.usage,
             queue_seconds=started - arrived,
             service_seconds=finished - started,
-            tool_calls=tool_calls or None,
+            tool_calls=response.tool_calls or None,
             characters_cut=packed.characters_cut,
         )
 
-    async def _next(
-        self, stream: AsyncGenerator[Packed | Token | End, None]
-    ) -> Packed | Token | End | None:
-        """The next item, or None after the last."""
-        try:
-            async with asyncio.timeout(self.stall_seconds):
-                return await anext(stream, None)
-        except TimeoutError:
-            raise LLMStalled(
-                f"{self.llm.info.name} has made no token for {self.stall_seconds:.0f} s"
-            ) from None
-
-    async def _tokens(self, task: Task) -> AsyncGenerator[Packed | Token | End, None]:
-        """The prompt that fits, then the stream of its tokens."""
+    async def _stream(self, task: Task, response: "_Response", deadline: asyncio.Timeout) -> Packed:
+        """Let the LLM respond to a prompt that fits; each token moves the deadline."""
+        now = asyncio.get_running_loop().time
         for attempt in range(FITTING_ATTEMPTS):
             packed = await self._fit(task)
-            yield packed
             stream = self.llm.stream(packed.messages, task.sampling, task.constraints)
             try:
                 async with aclosing(stream):
                     async for item in stream:
-                        yield item
+                        deadline.reschedule(now() + self.stall_seconds)
+                        response.add(item)
+                        if response.end:
+                            break
+                break
             except ContextExceeded:
                 # Token counts of some servers are estimates. They have learnt a smaller
                 # window from the refusal, which came before any token.
                 if attempt + 1 == FITTING_ATTEMPTS:
                     raise
-            else:
-                return
+        return packed
 
     async def _fit(self, task: Task) -> Packed:
         window = self.llm.info.context_length
@@ -172,3 +140,35 @@ class InferenceService:
             reserve=min(wanted, window // 4),
             pack=self.llm.pack,
         )
+
+
+class _Response:
+    """What an LLM has said so far; each token is counted and passed on."""
+
+    def __init__(self, meter: DeviceMeter, say: Say) -> None:
+        self.tool_calls: list[ToolCallPart] = []
+        self.first_token: float | None = None
+        self.end: End | None = None
+        self._meter = meter
+        self._say = say
+        self._parts: list[str] = []
+        self._characters = 0
+
+    def add(self, item: Token | End) -> None:
+        """The next item; one too many ends the response."""
+        if isinstance(item, End):
+            self.end = item
+            return
+        if self.first_token is None:
+            self.first_token = self._meter.clock()
+        self._meter.token()
+        self._parts.append(item.text)
+        self._characters += len(item.text)
+        self.tool_calls.extend(item.tool_calls or [])
+        self._say(Piece(item.text, item.tool_calls))
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            self.end = End("length", Usage(0, self._characters // 4))
+
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self._parts)

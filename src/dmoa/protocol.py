@@ -11,8 +11,7 @@ import math
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,7 +41,7 @@ from dmoa.events import (
 from dmoa.prompts import INSTRUCTION, levelled, strip_reasoning
 from dmoa.proposers import draw_uniform
 from dmoa.records import InferenceRecord, LayerRecord, Outcome, PromptRecord
-from dmoa.tasks import Answer, Piece, Step, Task
+from dmoa.tasks import Answer, Piece, Say, Step, Task
 from dmoa.text import printable
 
 log = logging.getLogger(__name__)
@@ -66,8 +65,8 @@ class Committee(Protocol):
     def describe(self, device: str) -> tuple[str, str]:
         """Name and model of a device."""
 
-    def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
-        """Ask a device for an inference; closing the generator cancels it there.
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
+        """Ask a device for an inference; cancelling this cancels it there.
 
         Raises:
             DmoaError: the device did not answer; another one may.
@@ -169,6 +168,7 @@ class _Run:
         self.now = asyncio.get_running_loop().time
         self.started = self.now()
         self.asked = 0
+        self.begun = False  # whether the user has seen a part of the answer
         self.record = PromptRecord(
             id=prompt.id,
             started=time.time(),
@@ -298,17 +298,15 @@ class _Run:
     async def _propose(self, layer: int, inference: InferenceRecord, task: Task) -> str:
         """One draft, without the parts in which a model thinks aloud."""
         text = ""
-        answer: Answer | None = None
-        async with aclosing(self.committee.infer(inference.device, task)) as steps:
-            async for step in steps:
-                match step:
-                    case Piece():
-                        if len(text) < PREVIEW_CHARACTERS:
-                            text += step.text
-                            inference.preview = _preview(text)
-                            self.tell(Draft(layer, inference))
-                    case Answer():
-                        answer = step
+
+        def hear(step: Step) -> None:
+            nonlocal text
+            if isinstance(step, Piece) and len(text) < PREVIEW_CHARACTERS:
+                text += step.text
+                inference.preview = _preview(text)
+                self.tell(Draft(layer, inference))
+
+        answer = await self.committee.infer(inference.device, task, hear)
         draft = self._answered(inference, answer)
         self.tell(Draft(layer, inference))
         return draft
@@ -339,25 +337,16 @@ class _Run:
             self.record.aggregator.append(inference)
             self.tell(Aggregating(inference, cause))
             task = self._task(layer, drafts, final=True)
-            begun = False
-            answer: Answer | None = None
+            self.begun = False
             try:
-                async with aclosing(self.committee.infer(device, task)) as steps:
-                    async for step in steps:
-                        match step:
-                            case Piece():
-                                begun = True
-                                self.tell(Text(step.text, step.tool_calls))
-                            case Answer():
-                                answer = step
+                answer = await self.committee.infer(device, task, self._pass_on)
                 self._answered(inference, answer)
-                assert answer is not None
             except DmoaError as error:
                 self._mark_failed(inference, error)
                 failures.append(error)
                 cause = f"{inference.name}: {error}"
                 self._note(f"the aggregator {cause}")
-                if begun:
+                if self.begun:
                     self.tell(Restarted(cause))
                 continue
             self.record.total()
@@ -367,6 +356,12 @@ class _Run:
             self.tell(Text(drafts[0]))
             return Finished(drafts[0], "stop", self.record)
         raise self._verdict(failures)
+
+    def _pass_on(self, step: Step) -> None:
+        """What the aggregator says goes to the user as it comes."""
+        if isinstance(step, Piece):
+            self.begun = True
+            self.tell(Text(step.text, step.tool_calls))
 
     def _next_aggregator(self, tried: set[str]) -> str | None:
         if self.committee.own not in tried:
@@ -402,9 +397,7 @@ class _Run:
         asked = self.now() - self.started
         return InferenceRecord(device, name, model, asked_at=asked, replaces=replaces)
 
-    def _answered(self, inference: InferenceRecord, answer: Answer | None) -> str:
-        if answer is None:
-            raise PeerGone(f"{inference.name} ended without an answer")
+    def _answered(self, inference: InferenceRecord, answer: Answer) -> str:
         text = strip_reasoning(answer.text)
         if not text and not answer.tool_calls:
             raise PeerRefused("empty", "its answer was empty")

@@ -1,10 +1,11 @@
 """One inference, as it queues and as it travels: the task, and the steps of its life.
 
-A task that is asked of a device yields `Waiting` once a heartbeat while it waits and `Working`
-when its turn has come, `Piece` as text appears, and ends with `Answer`. One that need not wait
-begins without a word. A failure is an exception of `dmoa.errors`.
+A device that makes an inference says `Waiting` once a heartbeat while the task waits, `Working`
+when its turn has come, `Piece` as text appears, and returns an `Answer`. A task that need not
+wait begins without a word. A failure is an exception of `dmoa.errors`.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -104,4 +105,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
         return len(self.text) + sum(call.size() for call in self.tool_calls or [])
 
 
-Step = Waiting | Working | Piece | Answer
+Step = Waiting | Working | Piece
+"""What is said of a task before it is answered."""
+
+Say = Callable[[Step], None]
+"""Is told each step of a task as it happens; must not block."""

@@ -35,7 +35,7 @@ from dmoa.network.messages import (
     decode_reply,
     encode,
 )
-from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
+from dmoa.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
 MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
@@ -160,10 +160,10 @@ class Peers:
                 self.strangers[device] = printable(f"it cannot work here: {detail}", 300)
             return
 
-    async def infer(self, device: str, task: Task) -> AsyncGenerator[Step, None]:
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
         """Ask a peer for an inference.
 
-        Closing this, or any failure, sends the peer a `Cancel`.
+        Cancelling this, or any failure, sends the peer a `Cancel`.
 
         Raises:
             PeerGone, PeerSilent, PeerRefused, QueueFull, ContextExceeded, LLMError: it did
@@ -171,31 +171,29 @@ class Peers:
         """
         finished = False
         received = 0
-        name = self._name(device)
+        replies = self._replies(device, Infer(self._own, task), self.silence_seconds)
         try:
-            replies = self._replies(device, Infer(self._own, task), self.silence_seconds)
             async with aclosing(replies):
                 async for reply in replies:
                     match reply:
                         case Waiting() | Working():
-                            yield reply
+                            say(reply)
                         case Piece():
                             received += reply.size()
                             if received > MAX_ANSWER_CHARACTERS:
                                 raise PeerRefused("too long", "its answer has no end")
-                            yield reply
+                            say(reply)
                         case Answer():
                             finished = True
                             if reply.size() > MAX_ANSWER_CHARACTERS:
                                 raise PeerRefused("too long", "its answer is too long")
-                            yield reply
-                            return
+                            return reply
                         case Refused() | Failed():
                             finished = True
                             raise _as_error(reply)
                         case _:
                             raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
-            raise PeerGone(f"{name} disappeared")
+            raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:
             finished = True
             raise

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from dmoa.errors import ContextExceeded, DmoaError, QueueFull
@@ -21,7 +21,7 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
-from dmoa.tasks import Answer, Piece, Step, Task, Waiting, Working
+from dmoa.tasks import Answer, Piece, Say, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
@@ -46,7 +46,7 @@ class PeerService:
         self,
         card: Callable[[], Card],
         report: Callable[[], DeviceReport],
-        infer: Callable[[Task, str], AsyncGenerator[Step, None]],
+        infer: Callable[[Task, str, Say], Awaitable[Answer]],
         greeted: Callable[[Card], None],
         is_peer: Callable[[str], bool],
         *,
@@ -125,7 +125,7 @@ class PeerService:
         if sum(asker == origin for asker, _ in self._running.values()) >= self._max_tasks_each:
             yield Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
             return
-        replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        replies: asyncio.Queue[Reply] = asyncio.Queue()
         running = asyncio.create_task(self._run(origin, task, replies))
         self._running[task.id] = (origin, running)
         running.add_done_callback(lambda _: self._running.pop(task.id, None))
@@ -138,9 +138,9 @@ class PeerService:
                         reply = await replies.get()
                 except TimeoutError:
                     reply = Working()
-                if reply is None:
-                    return
                 yield reply
+                if isinstance(reply, Answer | Refused | Failed):
+                    return
                 silence = None if isinstance(reply, Waiting) else self._heartbeat_seconds
         finally:
             running.cancel()
@@ -153,26 +153,27 @@ class PeerService:
             await asyncio.sleep(0.05)
         return self._is_peer(origin)
 
-    async def _run(self, origin: str, task: Task, replies: "asyncio.Queue[Reply | None]") -> None:
+    async def _run(self, origin: str, task: Task, replies: "asyncio.Queue[Reply]") -> None:
         """Run a guest's task; small pieces are sent together."""
         now = asyncio.get_running_loop().time
         every = STREAM_SECONDS if task.stream else PIECE_SECONDS
         # The first word of an answer goes out at once, those of a draft only with the rest.
         text, sent = "", 0.0 if task.stream else now()
+
+        def say(step: Step) -> None:
+            nonlocal text, sent
+            if isinstance(step, Piece) and step.tool_calls is None:
+                text += step.text
+                if now() - sent < every:
+                    return
+                step, text, sent = Piece(text), "", now()
+            replies.put_nowait(step)
+
         try:
-            steps = self._infer(task, origin)
-            async with aclosing(steps):
-                async for step in steps:
-                    match step:
-                        case Piece(tool_calls=None):
-                            text += step.text
-                            if now() - sent < every:
-                                continue
-                            step, text, sent = Piece(text), "", now()
-                        case Answer():
-                            if text and task.stream:
-                                replies.put_nowait(Piece(text))
-                    replies.put_nowait(step)
+            answer = await self._infer(task, origin, say)
+            if text and task.stream:
+                replies.put_nowait(Piece(text))
+            replies.put_nowait(answer)
         except QueueFull as error:
             replies.put_nowait(Refused("busy", str(error), retry_after=error.retry_after))
         except ContextExceeded as error:
@@ -186,5 +187,3 @@ class PeerService:
             # A fault of ours must not leave the asker waiting; it is raised here all the same.
             replies.put_nowait(Failed(f"internal error: {type(error).__name__}"))
             raise
-        finally:
-            replies.put_nowait(None)
