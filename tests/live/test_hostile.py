@@ -1,7 +1,6 @@
 """Peers are not trusted: whatever one says, the others' prompts are answered."""
 
 import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from dmoa.chat import Message
 from dmoa.llm.server import estimate_tokens
 from dmoa.network.addresses import is_loopback, is_plain, parse
+from dmoa.network.interface import Send
 from dmoa.network.known import KnownPeers
 from dmoa.network.memory import MemoryNetwork
 from dmoa.network.messages import (
@@ -78,11 +78,11 @@ async def hostile(
 ) -> MemoryNetwork:
     """A peer that greets well and answers every task with `reply`."""
 
-    async def serve(payload: bytes) -> AsyncGenerator[bytes, None]:
+    async def serve(payload: bytes, send: Send) -> None:
         if isinstance(decode_request(payload), Infer):
-            yield reply
+            send(reply)
         else:
-            yield encode(Welcome(card or Card(name, name, "evil", 4096)))
+            send(encode(Welcome(card or Card(name, name, "evil", 4096))))
 
     network = cluster.hub.network()
     await network.open(name, serve, lambda: None)

@@ -1,14 +1,14 @@
 """What every network promises, checked over Zenoh and over its in-memory twin."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
 
 from dmoa.errors import PeerGone, UsageError
 from dmoa.local import free_ports
-from dmoa.network.interface import Network, Serve
+from dmoa.network.interface import Network, Send, Serve
 from dmoa.network.memory import MemoryHub
 from dmoa.network.zenoh import ZenohNetwork
 
@@ -47,9 +47,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def echo(payload: bytes) -> AsyncGenerator[bytes, None]:
-    yield payload
-    yield payload + b"!"
+async def echo(payload: bytes, send: Send) -> None:
+    send(payload)
+    send(payload + b"!")
 
 
 async def join(
@@ -102,8 +102,8 @@ async def test_asking_nobody_fails_at_once(air: Air) -> None:
 
 
 async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
-    async def never_ends(payload: bytes) -> AsyncGenerator[bytes, None]:
-        yield b"first"
+    async def never_ends(payload: bytes, send: Send) -> None:
+        send(b"first")
         await asyncio.sleep(1000)
 
     async with AsyncExitStack() as stack:
@@ -122,10 +122,10 @@ async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
 async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
     hurry = asyncio.Event()
 
-    async def slow(payload: bytes) -> AsyncGenerator[bytes, None]:
-        yield b"begun"
+    async def slow(payload: bytes, send: Send) -> None:
+        send(b"begun")
         await hurry.wait()
-        yield b"done"
+        send(b"done")
 
     async with AsyncExitStack() as stack:
         asker = await join(stack, air.network(), "asker")

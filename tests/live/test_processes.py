@@ -19,6 +19,7 @@ from dmoa.client import client, fetch_status
 from dmoa.errors import DmoaError
 from dmoa.llm import builtin
 from dmoa.local import DeviceProcess, LocalNetwork, free_ports
+from dmoa.network.interface import Send
 from dmoa.network.zenoh import ZenohNetwork
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
@@ -318,8 +319,8 @@ async def test_a_peer_address_that_is_something_else_is_said_and_the_node_goes_o
 async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None:
     """A Zenoh peer of the same network that speaks nonsense, or another version."""
 
-    async def nonsense(payload: bytes) -> Any:
-        yield b"\x00\xff nonsense"
+    async def nonsense(payload: bytes, send: Send) -> None:
+        send(b"\x00\xff nonsense")
 
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
         listen = network.devices[0]._arguments

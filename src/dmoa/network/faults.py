@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from dmoa.errors import PeerGone
-from dmoa.network.interface import Network, Serve
+from dmoa.network.interface import Network, Send, Serve
 
 
 class FaultyNetwork:
@@ -39,13 +39,20 @@ class FaultyNetwork:
         """See `Network.open`."""
         self._changed = changed
 
-        async def serve_or_hang(payload: bytes) -> AsyncGenerator[bytes, None]:
-            replies = serve(payload)
-            async with aclosing(replies):
-                async for reply in replies:
-                    while self.hung:
-                        await asyncio.sleep(0.1)
-                    yield reply
+        async def serve_or_hang(payload: bytes, send: Send) -> None:
+            held: list[bytes] = []
+
+            def hold(data: bytes) -> None:
+                if self.hung or held:
+                    held.append(data)
+                else:
+                    send(data)
+
+            await serve(payload, hold)
+            while self.hung:
+                await asyncio.sleep(0.1)
+            for data in held:
+                send(data)
 
         await self._network.open(device, serve_or_hang, changed)
 

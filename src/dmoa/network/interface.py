@@ -9,11 +9,14 @@ Payloads are bytes; `messages.py` gives them meaning. An implementation promises
 * The other side does not notice when an asker goes away: say so by a message.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Protocol
 
-Serve = Callable[[bytes], AsyncGenerator[bytes, None]]
-"""Replies to one request; it must not raise for any bytes."""
+Send = Callable[[bytes], None]
+"""Sends one reply to whoever asked; the replies to a request arrive in order."""
+
+Serve = Callable[[bytes, Send], Awaitable[None]]
+"""Answers one request by any number of replies; it must not raise for any bytes."""
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """No implementation carries a larger payload."""

@@ -6,7 +6,6 @@ a, b = hub.network(), hub.network()
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
 from itertools import count
 
 from dmoa.errors import PeerGone
@@ -100,11 +99,12 @@ class MemoryNetwork:
     def answer(self, payload: bytes, replies: "asyncio.Queue[bytes | None]") -> None:
         """Serve a request in a task of its own, as another process would."""
 
+        def send(reply: bytes) -> None:
+            if self._open:
+                replies.put_nowait(reply)
+
         async def serve() -> None:
-            served = self.serve(bytes(payload))
-            async with aclosing(served):
-                async for reply in served:
-                    replies.put_nowait(reply)
+            await self.serve(bytes(payload), send)
             replies.put_nowait(None)
 
         task = asyncio.create_task(serve())

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 
 from dmoa.errors import ContextExceeded, DmoaError, QueueFull
+from dmoa.network.interface import Send
 from dmoa.network.messages import (
     AskReport,
     Cancel,
@@ -70,25 +70,29 @@ class PeerService:
         """Tasks of guests that are here, waiting or in service."""
         return len(self._running)
 
-    async def serve(self, payload: bytes) -> AsyncGenerator[bytes, None]:
-        """The replies to one request; see `network.interface.Serve`."""
+    async def serve(self, payload: bytes, send: Send) -> None:
+        """Answer one request; see `network.interface.Serve`."""
+
+        def reply(message: Reply) -> None:
+            send(encode(message))
+
         request = decode_request(payload)
         match request:
             case Refused():
-                yield encode(request)
+                reply(request)
             case Hello(card=card):
                 self._greeted(card)
-                yield encode(Welcome(self._card()))
+                reply(Welcome(self._card()))
             case AskReport():
-                yield encode(self._report())
+                reply(self._report())
             case Cancel(task=task):
                 self.cancel(task)
-                yield encode(Done())
+                reply(Done())
             case Infer(origin=origin, task=task):
-                replies = self._guest(origin, task)
-                async with aclosing(replies):
-                    async for reply in replies:
-                        yield encode(reply)
+                if refusal := await self._refusal(origin, task):
+                    reply(refusal)
+                else:
+                    await self._run(origin, task, reply)
 
     def cancel(self, task: str) -> None:
         """End a guest's task, wherever it is."""
@@ -112,38 +116,17 @@ class PeerService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _guest(self, origin: str, task: Task) -> AsyncGenerator[Reply, None]:
+    async def _refusal(self, origin: str, task: Task) -> Refused | None:
+        """Why a guest's task is not taken on."""
         if self.draining:
-            yield Refused("draining", "this device is shutting down")
-            return
-        if task.id in self._cancelled or task.id in self._running:
-            yield Refused("cancelled", "this task was cancelled or is here already")
-            return
+            return Refused("draining", "this device is shutting down")
         if not await self._knows(origin):
-            yield Refused("stranger", "this device does not see the one that asks")
-            return
+            return Refused("stranger", "this device does not see the one that asks")
+        if task.id in self._cancelled or task.id in self._running:
+            return Refused("cancelled", "this task was cancelled or is here already")
         if sum(asker == origin for asker, _ in self._running.values()) >= self._max_tasks_each:
-            yield Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
-            return
-        replies: asyncio.Queue[Reply] = asyncio.Queue()
-        running = asyncio.create_task(self._run(origin, task, replies))
-        self._running[task.id] = (origin, running)
-        running.add_done_callback(lambda _: self._running.pop(task.id, None))
-        # A task that waits speaks for itself; one in service may be silent for long.
-        silence: float | None = self._heartbeat_seconds
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(silence):
-                        reply = await replies.get()
-                except TimeoutError:
-                    reply = Working()
-                yield reply
-                if isinstance(reply, Answer | Refused | Failed):
-                    return
-                silence = None if isinstance(reply, Waiting) else self._heartbeat_seconds
-        finally:
-            running.cancel()
+            return Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
+        return None
 
     async def _knows(self, origin: str) -> bool:
         """Whether a device is a peer; two that have just met do not see each other at once."""
@@ -153,37 +136,84 @@ class PeerService:
             await asyncio.sleep(0.05)
         return self._is_peer(origin)
 
-    async def _run(self, origin: str, task: Task, replies: "asyncio.Queue[Reply]") -> None:
-        """Run a guest's task; small pieces are sent together."""
-        now = asyncio.get_running_loop().time
-        every = STREAM_SECONDS if task.stream else PIECE_SECONDS
-        # The first word of an answer goes out at once, those of a draft only with the rest.
-        text, sent = "", 0.0 if task.stream else now()
-
-        def say(step: Step) -> None:
-            nonlocal text, sent
-            if isinstance(step, Piece) and step.tool_calls is None:
-                text += step.text
-                if now() - sent < every:
-                    return
-                step, text, sent = Piece(text), "", now()
-            replies.put_nowait(step)
-
+    async def _run(self, origin: str, task: Task, reply: Callable[[Reply], None]) -> None:
+        """Run a guest's task."""
+        running = asyncio.current_task()
+        assert running is not None
+        self._running[task.id] = (origin, running)
+        account = _Account(reply, self._heartbeat_seconds, stream=task.stream)
         try:
-            answer = await self._infer(task, origin, say)
-            if text and task.stream:
-                replies.put_nowait(Piece(text))
-            replies.put_nowait(answer)
+            reply(account.end(await self._infer(task, origin, account.say)))
         except QueueFull as error:
-            replies.put_nowait(Refused("busy", str(error), retry_after=error.retry_after))
+            reply(Refused("busy", str(error), retry_after=error.retry_after))
         except ContextExceeded as error:
-            replies.put_nowait(Refused("context", str(error), window=error.window))
+            reply(Refused("context", str(error), window=error.window))
         except DmoaError as error:
-            replies.put_nowait(Failed(str(error)))
+            reply(Failed(str(error)))
         except asyncio.CancelledError:
-            replies.put_nowait(Refused("cancelled", "this task was cancelled"))
+            reply(Refused("cancelled", "this task was cancelled"))
             raise
         except Exception as error:
             # A fault of ours must not leave the asker waiting; it is raised here all the same.
-            replies.put_nowait(Failed(f"internal error: {type(error).__name__}"))
+            reply(Failed(f"internal error: {type(error).__name__}"))
             raise
+        finally:
+            account.close()
+            del self._running[task.id]
+
+
+class _Account:
+    """What the asker of a task hears of it: small pieces together, and never nothing for long.
+
+    Args:
+        reply: sends a reply.
+        heartbeat_seconds: something is said at least this often.
+        stream: whether every piece is wanted as it comes.
+    """
+
+    def __init__(
+        self, reply: Callable[[Reply], None], heartbeat_seconds: float, *, stream: bool
+    ) -> None:
+        self._reply = reply
+        self._heartbeat_seconds = heartbeat_seconds
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+        self._every = STREAM_SECONDS if stream else PIECE_SECONDS
+        self._text = ""
+        # The first word of an answer goes out at once, those of a draft only with the rest.
+        self._sent = 0.0 if stream else self._loop.time()
+        self._heard = self._loop.time()
+        self._waits = False  # a task that waits speaks for itself
+        self._timer = self._loop.call_at(self._heard + heartbeat_seconds, self._beat)
+
+    def say(self, step: Step) -> None:
+        """Tell a step, or keep it for the next."""
+        now = self._loop.time()
+        if isinstance(step, Piece) and step.tool_calls is None:
+            self._text += step.text
+            if now - self._sent < self._every:
+                return
+            step, self._text, self._sent = Piece(self._text), "", now
+        self._heard = now
+        self._waits = isinstance(step, Waiting)
+        self._reply(step)
+
+    def end(self, answer: Answer) -> Answer:
+        """The answer, before which a stream gets the rest of its pieces."""
+        if self._text and self._stream:
+            self._reply(Piece(self._text))
+        return answer
+
+    def close(self) -> None:
+        """Say nothing more."""
+        self._timer.cancel()
+
+    def _beat(self) -> None:
+        # One timer for the whole task, which looks when something was last said: setting one
+        # for each piece would cost as much as the pieces do.
+        now = self._loop.time()
+        if now - self._heard >= 0.999 * self._heartbeat_seconds:  # timers may be a tick early
+            self._heard = now
+            if not self._waits:
+                self._reply(Working())
+        self._timer = self._loop.call_at(self._heard + self._heartbeat_seconds, self._beat)

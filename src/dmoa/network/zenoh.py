@@ -12,7 +12,6 @@ import json
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
 from typing import Any
 
 import zenoh
@@ -204,12 +203,8 @@ class ZenohNetwork:
             self._loop.call_later(FINAL_SECONDS, cancel)
 
     async def _send(self, send: Callable[[], object], size: int) -> None:
-        """Hand a message to Zenoh, which blocks while the link is full.
-
-        A stopped peer fills its link with the first large message, so these, and all others
-        while one is under way, are sent by a thread.
-        """
-        if size < SMALL_BYTES and not self._sending:
+        """Hand a message to Zenoh, which blocks while the link is full."""
+        if self._goes_at_once(size):
             send()
             return
         self._sending += 1
@@ -217,6 +212,14 @@ class ZenohNetwork:
             await asyncio.to_thread(send)
         finally:
             self._sending -= 1
+
+    def _goes_at_once(self, size: int) -> bool:
+        """Whether a message needs no thread.
+
+        A stopped peer fills its link with the first large message, so these, and all others
+        while one is under way, are sent by a thread.
+        """
+        return size < SMALL_BYTES and not self._sending
 
     # --- answering ------------------------------------------------------------------------
 
@@ -233,17 +236,30 @@ class ZenohNetwork:
         task.add_done_callback(self._serving.discard)
 
     async def _answer(self, query: zenoh.Query, payload: bytes) -> None:
+        key = f"{self._prefix}/ask/{self._device}"
+        sending: asyncio.Task[None] | None = None
+
+        def reply(data: bytes) -> None:
+            nonlocal sending
+            send = functools.partial(_reply, query, key, data)
+            if sending is None and self._goes_at_once(len(data)):
+                send()
+            else:
+                sending = asyncio.create_task(self._send_after(sending, send, len(data)))
+
         try:
-            replies = self._serve(payload)
-            async with aclosing(replies):
-                async for reply in replies:
-                    key = f"{self._prefix}/ask/{self._device}"
-                    send = functools.partial(query.reply, key, reply, express=True)
-                    await self._send(send, len(reply))
-        except zenoh.ZError:
-            pass  # the asker or the session is gone: nobody listens any more
+            await self._serve(payload, reply)
+            if sending is not None:
+                await sending
         finally:
             query.drop()
+
+    async def _send_after(
+        self, before: asyncio.Task[None] | None, send: Callable[[], object], size: int
+    ) -> None:
+        if before is not None:
+            await before
+        await self._send(send, size)
 
     # --- ending ---------------------------------------------------------------------------
 
@@ -278,6 +294,12 @@ class ZenohNetwork:
     def _act(self) -> None:
         while self._actions:
             self._actions.popleft()()
+
+
+def _reply(query: zenoh.Query, key: str, data: bytes) -> None:
+    # When the asker or the session is gone nobody listens any more.
+    with contextlib.suppress(zenoh.ZError):
+        query.reply(key, data, express=True)
 
 
 def _direct(call: Callable[[Any], None], drop: Callable[[], None] | None = None) -> Any:
