@@ -115,10 +115,10 @@ class InferenceService:
             try:
                 async with aclosing(stream):
                     async for item in stream:
-                        deadline.reschedule(now() + self.stall_seconds)
                         response.add(item)
                         if response.end:
                             break
+                        deadline.reschedule(now() + self.stall_seconds)
                 break
             except ContextExceeded:
                 # Token counts of some servers are estimates. They have learnt a smaller

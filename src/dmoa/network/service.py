@@ -120,7 +120,7 @@ class PeerService:
         """Why a guest's task is not taken on."""
         if self.draining:
             return Refused("draining", "this device is shutting down")
-        if not await self._knows(origin):
+        if not (self._is_peer(origin) or await self._becomes_peer(origin)):
             return Refused("stranger", "this device does not see the one that asks")
         if task.id in self._cancelled or task.id in self._running:
             return Refused("cancelled", "this task was cancelled or is here already")
@@ -128,8 +128,8 @@ class PeerService:
             return Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
         return None
 
-    async def _knows(self, origin: str) -> bool:
-        """Whether a device is a peer; two that have just met do not see each other at once."""
+    async def _becomes_peer(self, origin: str) -> bool:
+        """Whether a device is a peer soon; two that have just met do not see each other at once."""
         now = asyncio.get_running_loop().time
         until = now() + ACQUAINTANCE_SECONDS
         while not self._is_peer(origin) and now() < until:

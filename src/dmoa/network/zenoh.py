@@ -25,6 +25,7 @@ LEASE_SECONDS = 3.0
 QUERY_SECONDS = 24 * 3600.0
 MAX_REQUESTS = 2048
 FINAL_SECONDS = 2.0
+END_SECONDS = 0.02
 SMALL_BYTES = 32 * 1024
 
 
@@ -54,6 +55,7 @@ class ZenohNetwork:
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
         self._serving: set[asyncio.Task[None]] = set()
+        self._ended: list[zenoh.Query] = []
         self._sending = 0  # large messages under way
         self._actions: deque[Callable[[], None]] = deque()
         self._session: zenoh.Session | None = None
@@ -252,7 +254,22 @@ class ZenohNetwork:
             if sending is not None:
                 await sending
         finally:
+            self._end_soon(query)
+
+    def _end_soon(self, query: zenoh.Query) -> None:
+        """Tell the asker that there are no more replies, when there is less to do.
+
+        It knows the last reply by its content. The end of the query would cost both sides
+        their time just when the next layer begins.
+        """
+        if not self._ended:
+            self._loop.call_later(END_SECONDS, self._end_queries)
+        self._ended.append(query)
+
+    def _end_queries(self) -> None:
+        for query in self._ended:
             query.drop()
+        self._ended.clear()
 
     async def _send_after(
         self, before: asyncio.Task[None] | None, send: Callable[[], object], size: int
@@ -278,6 +295,7 @@ class ZenohNetwork:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        self._end_queries()
         session, self._session = self._session, None
         if session is not None:
             await asyncio.to_thread(session.close)
