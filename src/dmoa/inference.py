@@ -107,8 +107,9 @@ class InferenceService:
         )
 
     async def _stream(self, task: Task, response: "_Response", deadline: asyncio.Timeout) -> Packed:
-        """Let the LLM respond to a prompt that fits; each token moves the deadline."""
+        """Let the LLM respond to a prompt that fits; its tokens move the deadline."""
         now = asyncio.get_running_loop().time
+        moved = now()
         for attempt in range(FITTING_ATTEMPTS):
             packed = await self._fit(task)
             stream = self.llm.stream(packed.messages, task.sampling, task.constraints)
@@ -118,7 +119,9 @@ class InferenceService:
                         response.add(item)
                         if response.end:
                             break
-                        deadline.reschedule(now() + self.stall_seconds)
+                        if now() > moved + self.stall_seconds / 100:  # a timer costs more
+                            moved = now()
+                            deadline.reschedule(moved + self.stall_seconds)
                 break
             except ContextExceeded:
                 # Token counts of some servers are estimates. They have learnt a smaller

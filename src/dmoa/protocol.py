@@ -251,10 +251,13 @@ class _Run:
         self.record.k = max(self.record.k, wanted)
         drafts: dict[int, Proposal] = {}
         running: dict[asyncio.Task[str], InferenceRecord] = {}
+        ended: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
 
         def ask(inference: InferenceRecord) -> None:
             task = self._task(layer, [draft.text for draft in before])
-            running[asyncio.create_task(self._propose(layer, inference, task))] = inference
+            proposing = asyncio.create_task(self._propose(layer, inference, task))
+            proposing.add_done_callback(ended.put_nowait)
+            running[proposing] = inference
 
         record.proposers += [self._inference(device, None) for device in proposers]
         # The others first: their way is longer.
@@ -263,19 +266,16 @@ class _Run:
         self.tell(LayerStarted(layer, self.layers, list(record.proposers)))
         quorum = max(1, math.ceil(policy.quorum * len(proposers)))
         ends = started + policy.deadline
-        in_grace = False
         try:
-            while running:
-                done, _ = await asyncio.wait(
-                    running, timeout=ends - self.now(), return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    break
-                for task in [t for t in running if t in done]:
+            async with asyncio.timeout_at(ends) as deadline:
+                while running:
+                    task = await ended.get()
                     inference = running.pop(task)
                     if task.exception() is None:
                         place = record.proposers.index(inference)
                         drafts[place] = Proposal(inference.device, task.result())
+                        if len(drafts) == quorum and running:
+                            deadline.reschedule(min(ends, self.now() + policy.grace))
                         continue
                     self._failed(task, inference)
                     spare = [d for d in spare if d in self.committee.peers()]
@@ -283,9 +283,8 @@ class _Run:
                         instead = self._inference(spare.pop(0), inference.device)
                         record.proposers.append(instead)
                         ask(instead)
-                if len(drafts) >= quorum and not in_grace:
-                    in_grace = True
-                    ends = min(ends, self.now() + policy.grace)
+        except TimeoutError:
+            pass  # what is there has to do
         finally:
             await self._stop(running)
         record.seconds = self.now() - started

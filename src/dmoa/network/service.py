@@ -25,6 +25,7 @@ from dmoa.tasks import Answer, Piece, Say, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
+BEATS = 4  # looks at its guests in a heartbeat
 REMEMBERED_CANCELS = 4096
 ACQUAINTANCE_SECONDS = 2.0
 
@@ -61,7 +62,8 @@ class PeerService:
         self._infer = infer
         self._greeted = greeted
         self.draining = False
-        self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._beating = False
+        self._running: dict[str, _Guest] = {}
         # A cancel may overtake its task; what it names is refused when it comes.
         self._cancelled: OrderedDict[str, None] = OrderedDict()
 
@@ -97,7 +99,7 @@ class PeerService:
     def cancel(self, task: str) -> None:
         """End a guest's task, wherever it is."""
         if task in self._running:
-            self._running[task][1].cancel()
+            self._running[task].cancel()
         else:
             self._cancelled[task] = None
             while len(self._cancelled) > REMEMBERED_CANCELS:
@@ -105,16 +107,16 @@ class PeerService:
 
     def forget(self, device: str) -> None:
         """A device is gone: nobody waits for its tasks any more."""
-        for origin, running in list(self._running.values()):
-            if origin == device:
-                running.cancel()
+        for guest in self._running.values():
+            if guest.origin == device:
+                guest.cancel()
 
     async def close(self) -> None:
         """End all tasks of guests."""
-        tasks = [task for _, task in self._running.values()]
-        for task in tasks:
+        running = [guest.running for guest in self._running.values() if guest.running]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _refusal(self, origin: str, task: Task) -> Refused | None:
         """Why a guest's task is not taken on."""
@@ -124,7 +126,7 @@ class PeerService:
             return Refused("stranger", "this device does not see the one that asks")
         if task.id in self._cancelled or task.id in self._running:
             return Refused("cancelled", "this task was cancelled or is here already")
-        if sum(asker == origin for asker, _ in self._running.values()) >= self._max_tasks_each:
+        if sum(guest.origin == origin for guest in self._running.values()) >= self._max_tasks_each:
             return Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)
         return None
 
@@ -138,12 +140,11 @@ class PeerService:
 
     async def _run(self, origin: str, task: Task, reply: Callable[[Reply], None]) -> None:
         """Run a guest's task."""
-        running = asyncio.current_task()
-        assert running is not None
-        self._running[task.id] = (origin, running)
-        account = _Account(reply, self._heartbeat_seconds, stream=task.stream)
+        guest = self._running[task.id] = _Guest(origin, reply, stream=task.stream)
+        if not self._beating:
+            self._beat()
         try:
-            reply(account.end(await self._infer(task, origin, account.say)))
+            guest.end(await self._infer(task, origin, guest.say))
         except QueueFull as error:
             reply(Refused("busy", str(error), retry_after=error.retry_after))
         except ContextExceeded as error:
@@ -158,37 +159,44 @@ class PeerService:
             reply(Failed(f"internal error: {type(error).__name__}"))
             raise
         finally:
-            account.close()
             del self._running[task.id]
 
+    def _beat(self) -> None:
+        # One timer for all guests: setting one for each would cost as much as serving it.
+        self._beating = bool(self._running)
+        if not self._beating:
+            return
+        pause = self._heartbeat_seconds / BEATS
+        for guest in self._running.values():
+            guest.speak_up(self._heartbeat_seconds - pause)
+        asyncio.get_running_loop().call_later(pause, self._beat)
 
-class _Account:
-    """What the asker of a task hears of it: small pieces together, and never nothing for long.
+
+class _Guest:
+    """A task of another device, and what that hears of it: small pieces together.
 
     Args:
+        origin: id of the device.
         reply: sends a reply.
-        heartbeat_seconds: something is said at least this often.
         stream: whether every piece is wanted as it comes.
     """
 
-    def __init__(
-        self, reply: Callable[[Reply], None], heartbeat_seconds: float, *, stream: bool
-    ) -> None:
+    def __init__(self, origin: str, reply: Callable[[Reply], None], *, stream: bool) -> None:
+        self.origin = origin
+        self.running = asyncio.current_task()
         self._reply = reply
-        self._heartbeat_seconds = heartbeat_seconds
         self._stream = stream
-        self._loop = asyncio.get_running_loop()
+        self._now = asyncio.get_running_loop().time
         self._every = STREAM_SECONDS if stream else PIECE_SECONDS
         self._text = ""
         # The first word of an answer goes out at once, those of a draft only with the rest.
-        self._sent = 0.0 if stream else self._loop.time()
-        self._heard = self._loop.time()
+        self._sent = 0.0 if stream else self._now()
+        self._heard = self._now()
         self._waits = False  # a task that waits speaks for itself
-        self._timer = self._loop.call_at(self._heard + heartbeat_seconds, self._beat)
 
     def say(self, step: Step) -> None:
         """Tell a step, or keep it for the next."""
-        now = self._loop.time()
+        now = self._now()
         if isinstance(step, Piece) and step.tool_calls is None:
             self._text += step.text
             if now - self._sent < self._every:
@@ -198,22 +206,20 @@ class _Account:
         self._waits = isinstance(step, Waiting)
         self._reply(step)
 
-    def end(self, answer: Answer) -> Answer:
-        """The answer, before which a stream gets the rest of its pieces."""
+    def end(self, answer: Answer) -> None:
+        """Tell the answer, before which a stream gets the rest of its pieces."""
         if self._text and self._stream:
             self._reply(Piece(self._text))
-        return answer
+        self._reply(answer)
 
-    def close(self) -> None:
-        """Say nothing more."""
-        self._timer.cancel()
-
-    def _beat(self) -> None:
-        # One timer for the whole task, which looks when something was last said: setting one
-        # for each piece would cost as much as the pieces do.
-        now = self._loop.time()
-        if now - self._heard >= 0.999 * self._heartbeat_seconds:  # timers may be a tick early
+    def speak_up(self, seconds: float) -> None:
+        """Say something when nothing has been said for so long."""
+        now = self._now()
+        if not self._waits and now - self._heard >= seconds:
             self._heard = now
-            if not self._waits:
-                self._reply(Working())
-        self._timer = self._loop.call_at(self._heard + self._heartbeat_seconds, self._beat)
+            self._reply(Working())
+
+    def cancel(self) -> None:
+        """End the task."""
+        assert self.running is not None
+        self.running.cancel()

@@ -55,7 +55,8 @@ class ZenohNetwork:
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
         self._serving: set[asyncio.Task[None]] = set()
-        self._ended: list[zenoh.Query] = []
+        self._end_soon = _Chores(END_SECONDS)
+        self._cancel_later = _Chores(FINAL_SECONDS)
         self._sending = 0  # large messages under way
         self._actions: deque[Callable[[], None]] = deque()
         self._session: zenoh.Session | None = None
@@ -201,8 +202,7 @@ class ZenohNetwork:
             if nothing:
                 raise PeerGone(f"device {device} disappeared or was not there")
         finally:
-            # Mostly the other side is about to end the query by itself.
-            self._loop.call_later(FINAL_SECONDS, cancel)
+            self._cancel_later.do(cancel)  # mostly the other side ends the query by itself
 
     async def _send(self, send: Callable[[], object], size: int) -> None:
         """Hand a message to Zenoh, which blocks while the link is full."""
@@ -254,22 +254,9 @@ class ZenohNetwork:
             if sending is not None:
                 await sending
         finally:
-            self._end_soon(query)
-
-    def _end_soon(self, query: zenoh.Query) -> None:
-        """Tell the asker that there are no more replies, when there is less to do.
-
-        It knows the last reply by its content. The end of the query would cost both sides
-        their time just when the next layer begins.
-        """
-        if not self._ended:
-            self._loop.call_later(END_SECONDS, self._end_queries)
-        self._ended.append(query)
-
-    def _end_queries(self) -> None:
-        for query in self._ended:
-            query.drop()
-        self._ended.clear()
+            # The asker knows the last reply by its content. The end of the query would cost
+            # both sides their time just when the next layer begins.
+            self._end_soon.do(query.drop)
 
     async def _send_after(
         self, before: asyncio.Task[None] | None, send: Callable[[], object], size: int
@@ -295,7 +282,7 @@ class ZenohNetwork:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
-        self._end_queries()
+        self._end_soon.do_all()
         session, self._session = self._session, None
         if session is not None:
             await asyncio.to_thread(session.close)
@@ -312,6 +299,26 @@ class ZenohNetwork:
     def _act(self) -> None:
         while self._actions:
             self._actions.popleft()()
+
+
+class _Chores:
+    """Calls that are made together some time later: one timer for all of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._calls: list[Callable[[], object]] = []
+
+    def do(self, call: Callable[[], object]) -> None:
+        """Make this call at most the seconds from now."""
+        if not self._calls:
+            asyncio.get_running_loop().call_later(self._seconds, self.do_all)
+        self._calls.append(call)
+
+    def do_all(self) -> None:
+        """Make all calls now."""
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
 
 
 def _reply(query: zenoh.Query, key: str, data: bytes) -> None:
