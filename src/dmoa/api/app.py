@@ -91,11 +91,11 @@ def make_app(
         return checked
 
     completions = ChatCompletions(device, default, policy)
+    app.add_route("/v1/chat/completions", guarded(completions.__call__), methods=["POST"])
     app.add_route("/healthz", health)
     app.add_route("/status", guarded(device_status))
     app.add_route("/v1/models", guarded(list_models))
     app.add_route("/v1/models/{name:path}", guarded(one_model))
-    app.add_route("/v1/chat/completions", guarded(completions.__call__), methods=["POST"])
     app.add_route("/v1/dmoa/prompts/{id}", guarded(prompt_tree))
     return app
 

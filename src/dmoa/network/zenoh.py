@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -19,6 +20,13 @@ import zenoh
 from dmoa.errors import PeerGone, UsageError
 from dmoa.network.addresses import parse, reachable
 from dmoa.network.interface import MAX_MESSAGE_BYTES, Serve
+
+# Zenoh reads this when it is first used. One thread receives, and another sends, so that links
+# are kept alive whatever a callback waits for; by default there are five kinds, and every
+# message wakes several.
+os.environ.setdefault(
+    "ZENOH_RUNTIME", "(rx: (handover: net), acc: (handover: net), app: (handover: net))"
+)
 
 LEASE_SECONDS = 3.0
 # The layers of the protocol have deadlines of their own; this only frees a forgotten query.
