@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from dmoa.cli.up import loop_factory
 from dmoa.client import client
 from dmoa.local import LocalNetwork
 
@@ -173,7 +174,8 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """Run all, show them, and end with one JSON line."""
-    results = {**asyncio.run(overhead()), **asyncio.run(throughput()), **help_seconds()}
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:  # the event loop of the nodes
+        results = {**runner.run(overhead()), **runner.run(throughput()), **help_seconds()}
     for name, value in results.items():
         print(f"{name}: {value}")
     print(json.dumps({"benchmark": "live", **results}))

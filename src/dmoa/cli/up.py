@@ -102,11 +102,11 @@ def up(
             _end_with_parent(until)
         await serve(settings, chosen, say, until)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run())
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Any:
     """The faster event loop, where there is one; None for Python's own."""
     try:
         import uvloop
