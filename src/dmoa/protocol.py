@@ -211,7 +211,7 @@ class _Run:
                 texts = [draft.text for draft in drafts]
                 return self._selected(texts[self._choose(drafts)])
             self._note(f"tools and formats need an aggregator, so {how.method} was not used")
-        return await self._aggregate([draft.text for draft in drafts])
+        return await self._aggregate(_texts(drafts))
 
     def _choose(self, drafts: list[Proposal]) -> int:
         # The own draft first: on a tie it wins, and its device's record is what fallback reads.
@@ -252,10 +252,10 @@ class _Run:
         drafts: dict[int, Proposal] = {}
         running: dict[asyncio.Task[str], InferenceRecord] = {}
         ended: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
+        texts = _texts(before)
 
         def ask(inference: InferenceRecord) -> None:
-            task = self._task(layer, [draft.text for draft in before])
-            proposing = asyncio.create_task(self._propose(layer, inference, task))
+            proposing = asyncio.create_task(self._propose(layer, inference, texts))
             proposing.add_done_callback(ended.put_nowait)
             running[proposing] = inference
 
@@ -294,8 +294,9 @@ class _Run:
         # Nobody's draft is better than the last layer's.
         return [drafts[i] for i in sorted(drafts)] or before
 
-    async def _propose(self, layer: int, inference: InferenceRecord, task: Task) -> str:
+    async def _propose(self, layer: int, inference: InferenceRecord, drafts: list[str]) -> str:
         """One draft, without the parts in which a model thinks aloud."""
+        task = self._task(layer, drafts)
         text = ""
 
         def hear(step: Step) -> None:
@@ -384,7 +385,7 @@ class _Run:
             prompt=self.prompt.id,
             layer=layer,
             messages=self.prompt.messages,
-            drafts=levelled(drafts, MAX_DRAFT_CHARACTERS),
+            drafts=drafts,
             instruction=self.prompt.instruction if drafts else "",
             sampling=self.prompt.sampling.for_inference(self.asked - 1),
             constraints=self.prompt.constraints if final else None,
@@ -434,6 +435,11 @@ class _Run:
     def _note(self, note: str) -> None:
         if note not in self.record.notes:
             self.record.notes.append(note)
+
+
+def _texts(drafts: Sequence[Proposal]) -> list[str]:
+    """What the next layer reads of a layer's drafts."""
+    return levelled([draft.text for draft in drafts], MAX_DRAFT_CHARACTERS)
 
 
 def _outcome(error: DmoaError) -> Outcome:
