@@ -8,11 +8,11 @@ repeated; the last line is JSON.
 
 import asyncio
 import json
+import random
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import psutil
@@ -25,6 +25,7 @@ ALPHA, LAYERS, PROPOSERS = 0.1, 2, 3
 MODEL = f"dmoa-m{LAYERS}-k{PROPOSERS}"
 REPEATS = 5
 PROMPTS = 12
+SEED = 3
 MESSAGES: Any = [{"role": "user", "content": "What is a queue? Answer in a sentence."}]
 
 
@@ -39,27 +40,40 @@ class PlainClient:
         self._address = (host, int(port))
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def stream(self, model: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The chunks of one streamed answer."""
+    async def stream(self, request: bytes) -> list[tuple[float, bytes]]:
+        """What came of one streamed answer, and when; reading it is not measured."""
         if self._connection is None:
             self._connection = await asyncio.open_connection(*self._address)
         reader, writer = self._connection
-        body = json.dumps({"model": model, "messages": MESSAGES, "stream": True}).encode()
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
-        writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
-        while (await reader.readline()).strip():
-            pass  # headers
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n")
+        chunks = []
         while size := int(await reader.readline(), 16):
-            text = (await reader.readexactly(size + 2)).decode()
-            for line in text.splitlines():
-                if line.startswith("data: {"):
-                    yield json.loads(line[6:])
+            chunks.append((time.time(), await reader.readexactly(size + 2)))
         await reader.readline()
+        return chunks
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection[1].close()
+
+
+def request(model: str) -> bytes:
+    """An HTTP request for a streamed answer."""
+    body = json.dumps({"model": model, "messages": MESSAGES, "stream": True}).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+    return f"{head}{len(body)}\r\n\r\n".encode() + body
+
+
+def events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, dict[str, Any]]]:
+    """The events of an answer, and when each came."""
+    return [
+        (at, json.loads(line.removeprefix("data: ")))
+        for at, chunk in chunks
+        for line in chunk.decode().splitlines()
+        if line.startswith("data: {")
+    ]
 
 
 async def prompt_seconds(api: PlainClient) -> tuple[float, float]:
@@ -68,14 +82,13 @@ async def prompt_seconds(api: PlainClient) -> tuple[float, float]:
     The second is measured against the owner's own record, on the clock of this machine. The LLM
     answers one word, so its time to the first token is its service time, which is taken off.
     """
+    asked = request(MODEL)
     started = time.perf_counter()
-    first = 0.0
-    tree: dict[str, Any] = {}
-    async for chunk in api.stream(MODEL):
-        if chunk["choices"] and chunk["choices"][0]["delta"].get("content") and not first:
-            first = time.time()
-        tree = chunk.get("dmoa") or tree
+    chunks = await api.stream(asked)
     seconds = time.perf_counter() - started
+    told = events(chunks)
+    first = next(at for at, event in told if event["choices"][0]["delta"].get("content"))
+    tree = next(event["dmoa"] for _, event in told if "dmoa" in event)
     last_draft = max(p["asked_at"] + p["seconds"] for p in tree["layers"][-1]["proposers"])
     last_draft += tree["started"]
     return seconds, first - last_draft - tree["aggregator"][0]["service_seconds"]
@@ -83,15 +96,11 @@ async def prompt_seconds(api: PlainClient) -> tuple[float, float]:
 
 async def direct_seconds(apis: list[PlainClient], model: str) -> float:
     """The same inferences by the same client, asking the four LLMs without a network of ours."""
+    asked = request(model)
     started = time.perf_counter()
-
-    async def one(i: int) -> None:
-        async for _ in apis[i].stream(model):
-            pass
-
     for _ in range(LAYERS):
-        await asyncio.gather(*(one(i) for i in range(PROPOSERS + 1)))
-    await one(0)
+        await asyncio.gather(*(api.stream(asked) for api in apis))
+    await apis[0].stream(asked)
     return time.perf_counter() - started
 
 
@@ -113,13 +122,19 @@ async def overhead() -> dict[str, Any]:
         for _ in range(3):  # connections, imports
             await prompt_seconds(apis[0])
             await direct_seconds(apis, "scripted")
-        for _ in range(REPEATS):
-            for _ in range(PROMPTS):
-                seconds, first = await prompt_seconds(apis[0])
-                ratios["dmoa"].append(seconds / critical)
-                first_tokens.append(first)
-                ratios["direct"].append(await direct_seconds(apis, "scripted") / critical)
-                ratios["sleeps"].append(await sleep_seconds() / critical)
+        order, generator = list(ratios), random.Random(SEED)
+        for _ in range(REPEATS * PROMPTS):
+            generator.shuffle(order)  # what comes after an idle time finds colder processors
+            for name in order:
+                match name:
+                    case "dmoa":
+                        seconds, first = await prompt_seconds(apis[0])
+                        first_tokens.append(first)
+                    case "direct":
+                        seconds = await direct_seconds(apis, "scripted")
+                    case _:
+                        seconds = await sleep_seconds()
+                ratios[name].append(seconds / critical)
         memory = [psutil.Process(d.pid).memory_info().rss / 1e6 for d in network.devices]
         for api in apis:
             api.close()
