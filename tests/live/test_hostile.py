@@ -1,5 +1,6 @@
 """Peers are not trusted: whatever one says, the others' prompts are answered."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -129,29 +130,30 @@ def test_an_absurd_card_makes_no_peer_and_a_name_makes_no_mess() -> None:
 def test_strangers_are_served_nothing_and_nobody_takes_the_whole_queue() -> None:
     async def asked(cluster: Cluster, origin: str, network: MemoryNetwork, i: int) -> Any:
         task = Task(f"task{i}", "p", 1, [USER])
-        replies = network.ask("d0", encode(Infer(origin, task)))
-        first = decode_reply(await anext(replies))
-        return first, replies
+        first: asyncio.Queue[bytes] = asyncio.Queue()
+        asking = asyncio.create_task(
+            network.ask("d0", encode(Infer(origin, task)), first.put_nowait)
+        )
+        return decode_reply(await first.get()), asking
 
     async def work() -> None:
         async with Cluster(1, seconds=1000.0) as cluster:
             network = await hostile(cluster, "mallory", b"")
-            refused, stream = await asked(cluster, "nobody", network, 0)
-            await stream.aclose()
+            refused, asking = await asked(cluster, "nobody", network, 0)
+            await asking
             assert isinstance(refused, Refused)
             assert refused.reason == "stranger"
-            streams = []
+            all_asking = []
             for i in range(1, 66):
-                reply, stream = await asked(cluster, "mallory", network, i)
-                streams.append(stream)
+                reply, asking = await asked(cluster, "mallory", network, i)
+                all_asking.append(asking)
             assert isinstance(reply, Refused)
             assert reply.reason == "busy"
             assert cluster.devices[0].queue.waiting == 63
-            for stream in streams:
-                await stream.aclose()
             # Whoever leaves takes its tasks along.
             await network.close()
             await cluster.settle()
+            await asyncio.gather(*all_asking)
             cluster.assert_idle()
 
     run_virtual(work())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -61,9 +61,10 @@ async def join(
 
 
 async def replies(network: Network, device: str, payload: bytes) -> list[bytes]:
-    asked = network.ask(device, payload)
-    async with aclosing(asked), asyncio.timeout(DEADLINE):
-        return [reply async for reply in asked]
+    heard: list[bytes] = []
+    async with asyncio.timeout(DEADLINE):
+        await network.ask(device, payload, heard.append)
+    return heard
 
 
 async def test_devices_find_each_other_and_replies_come_in_order(air: Air) -> None:
@@ -111,12 +112,39 @@ async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
         other = air.network()
         await other.open("other", never_ends, lambda: None)
         await until(lambda: "other" in asker.alive())
-        asked = asker.ask("other", b"?")
-        async with aclosing(asked), asyncio.timeout(DEADLINE):
-            assert await anext(asked) == b"first"
-            await other.close()
-            with pytest.raises(StopAsyncIteration):
-                await anext(asked)
+        heard: list[bytes] = []
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append))
+        await until(lambda: heard == [b"first"])
+        await other.close()
+        async with asyncio.timeout(DEADLINE):
+            await asking
+        assert heard == [b"first"]
+
+
+async def test_a_request_ends_with_the_reply_that_the_asker_takes_for_the_last(air: Air) -> None:
+    async def never_ends(payload: bytes, send: Send) -> None:
+        for number in range(3):
+            send(b"%d" % number)
+        await asyncio.sleep(1000)
+
+    heard: list[bytes] = []
+
+    def up_to_one(reply: bytes) -> bool:
+        heard.append(reply)
+        return reply == b"1"
+
+    def wrong(reply: bytes) -> bool:
+        raise ValueError(reply)
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        await join(stack, air.network(), "other", never_ends)
+        await until(lambda: "other" in asker.alive())
+        async with asyncio.timeout(DEADLINE):
+            await asker.ask("other", b"?", up_to_one)
+            assert heard == [b"0", b"1"]
+            with pytest.raises(ValueError, match="0"):
+                await asker.ask("other", b"?", wrong)
 
 
 async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
@@ -131,15 +159,15 @@ async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
         asker = await join(stack, air.network(), "asker")
         other = await join(stack, air.network(), "other", slow)
         await until(lambda: "other" in asker.alive())
-        asked = asker.ask("other", b"?")
-        async with aclosing(asked), asyncio.timeout(DEADLINE):
-            assert await anext(asked) == b"begun"
-            await other.retire()
-            await until(lambda: not asker.alive())
-            hurry.set()
-            assert await anext(asked) == b"done"
-            with pytest.raises(StopAsyncIteration):
-                await anext(asked)
+        heard: list[bytes] = []
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append))
+        await until(lambda: heard == [b"begun"])
+        await other.retire()
+        await until(lambda: not asker.alive())
+        hurry.set()
+        async with asyncio.timeout(DEADLINE):
+            await asking
+        assert heard == [b"begun", b"done"]
 
 
 async def test_many_requests_run_at_once_and_none_is_mixed_up(air: Air) -> None:

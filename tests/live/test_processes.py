@@ -333,7 +333,8 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
                     await asyncio.sleep(0.05)
                 device = (await fetch_status(network.devices[0].url))["id"]
                 for payload in (b"", b"\x00" * 1000, b"dmoa\x09\x00\x80", b"dmoa\x01\x00junk"):
-                    replies = [r async for r in stranger.ask(device, payload)]
+                    replies: list[bytes] = []
+                    await stranger.ask(device, payload, replies.append)
                     assert len(replies) == 1
                     assert b"refused" in replies[0]
                 while not (found := await fetch_status(network.devices[0].url))["strangers"]:

@@ -5,11 +5,10 @@ For tests and studies. Every random choice comes from the generator that is pass
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 
 from dmoa.errors import PeerGone
-from dmoa.network.interface import Network, Send, Serve
+from dmoa.network.interface import Hear, Network, Send, Serve
 
 
 class FaultyNetwork:
@@ -70,18 +69,19 @@ class FaultyNetwork:
         """See `Network.addresses`."""
         return self._network.addresses()
 
-    async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
         """See `Network.ask`."""
         if self.mean_delay:
             await asyncio.sleep(self._generator.expovariate(1 / self.mean_delay))
         if device in self.cut or self._generator.random() < self.loss:
             raise PeerGone(f"device {device} cannot be reached")
-        replies = self._network.ask(device, payload)
-        async with aclosing(replies):
-            async for reply in replies:
-                if device in self.cut:
-                    raise PeerGone(f"device {device} cannot be reached any more")
-                yield reply
+
+        def hear_unless_cut(reply: bytes) -> bool | None:
+            if device in self.cut:
+                raise PeerGone(f"device {device} cannot be reached any more")
+            return hear(reply)
+
+        await self._network.ask(device, payload, hear_unless_cut)
 
     async def retire(self) -> None:
         """See `Network.retire`."""

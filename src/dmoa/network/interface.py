@@ -4,16 +4,19 @@ Payloads are bytes; `messages.py` gives them meaning. An implementation promises
 
 * `alive` follows reality within seconds, and a device that has left does not come back until
   it has really joined again; each time it joins it has a new incarnation.
-* `ask` yields the replies in order, and raises `PeerGone` when it cannot deliver the request.
+* `ask` hears the replies in order, and raises `PeerGone` when there is none.
   It ends when the other side has ended or disappeared: the replies must tell which.
 * The other side does not notice when an asker goes away: say so by a message.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 Send = Callable[[bytes], None]
 """Sends one reply to whoever asked; the replies to a request arrive in order."""
+
+Hear = Callable[[bytes], bool | None]
+"""Is given each reply; True says that it was the last one, which only its content tells early."""
 
 Serve = Callable[[bytes, Send], Awaitable[None]]
 """Answers one request by any number of replies; it must not raise for any bytes."""
@@ -43,8 +46,13 @@ class Network(Protocol):
     def addresses(self) -> list[str]:
         """Where other devices can reach this one."""
 
-    def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
-        """Send a request and yield the replies; closing the generator stops listening."""
+    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
+        """Send a request and hear the replies; cancelling this stops listening.
+
+        Raises:
+            PeerGone: there was no reply.
+            Exception: what `hear` raised; nothing more is heard then.
+        """
 
     async def retire(self) -> None:
         """Disappear from the others' `alive`, but go on serving what they have asked."""

@@ -5,11 +5,12 @@ a, b = hub.network(), hub.network()
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from dmoa.errors import PeerGone
-from dmoa.network.interface import MAX_MESSAGE_BYTES, Serve
+from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
+from dmoa.network.request import Request
 
 
 class MemoryHub:
@@ -50,7 +51,6 @@ class MemoryNetwork:
         self.device = ""
         self.incarnation = ""
         self._open = False
-        self.closed = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
 
     async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
@@ -71,41 +71,28 @@ class MemoryNetwork:
         """There are none."""
         return []
 
-    async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
         """See `Network.ask`."""
         member = self._hub.members.get(device)
         if member is None or not self._open or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} is not there")
-        replies: asyncio.Queue[bytes | None] = asyncio.Queue()
-        member.answer(payload, replies)
-        closed = asyncio.create_task(member.closed.wait())
-        following: asyncio.Task[bytes | None] | None = None
-        try:
-            while True:
-                following = asyncio.create_task(replies.get())
-                await asyncio.wait({following, closed}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    return
-                reply = following.result()
-                if reply is None:
-                    return
-                yield reply
-        finally:
-            waiting = [closed] if following is None else [closed, following]
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        request = Request(device, hear)
+        member.answer(payload, request)
+        await request.finished
 
-    def answer(self, payload: bytes, replies: "asyncio.Queue[bytes | None]") -> None:
+    def answer(self, payload: bytes, request: Request) -> None:
         """Serve a request in a task of its own, as another process would."""
+        loop = asyncio.get_running_loop()
 
         def send(reply: bytes) -> None:
             if self._open:
-                replies.put_nowait(reply)
+                loop.call_soon(request.take, bytes(reply))
 
         async def serve() -> None:
-            await self.serve(bytes(payload), send)
-            replies.put_nowait(None)
+            try:
+                await self.serve(bytes(payload), send)
+            finally:
+                loop.call_soon(request.end)
 
         task = asyncio.create_task(serve())
         self._serving.add(task)
@@ -119,7 +106,6 @@ class MemoryNetwork:
         """Leave; whoever waits for this device is told that it is gone."""
         self._hub.leave(self)
         self._open = False
-        self.closed.set()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

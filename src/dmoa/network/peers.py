@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -171,35 +170,41 @@ class Peers:
         """
         finished = False
         received = 0
-        replies = self._replies(device, Infer(self._own, task), self.silence_seconds)
+        answers: list[Answer] = []
+
+        def hear(reply: Reply) -> bool:
+            nonlocal finished, received
+            match reply:
+                case Waiting() | Working():
+                    say(reply)
+                case Piece():
+                    received += reply.size()
+                    if received > MAX_ANSWER_CHARACTERS:
+                        raise PeerRefused("too long", "its answer has no end")
+                    say(reply)
+                case Answer():
+                    finished = True
+                    if reply.size() > MAX_ANSWER_CHARACTERS:
+                        raise PeerRefused("too long", "its answer is too long")
+                    answers.append(reply)
+                case Refused() | Failed():
+                    finished = True
+                    raise _as_error(reply)
+                case _:
+                    raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+            return finished
+
         try:
-            async with aclosing(replies):
-                async for reply in replies:
-                    match reply:
-                        case Waiting() | Working():
-                            say(reply)
-                        case Piece():
-                            received += reply.size()
-                            if received > MAX_ANSWER_CHARACTERS:
-                                raise PeerRefused("too long", "its answer has no end")
-                            say(reply)
-                        case Answer():
-                            finished = True
-                            if reply.size() > MAX_ANSWER_CHARACTERS:
-                                raise PeerRefused("too long", "its answer is too long")
-                            return reply
-                        case Refused() | Failed():
-                            finished = True
-                            raise _as_error(reply)
-                        case _:
-                            raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
-            raise PeerGone(f"{self._name(device)} disappeared")
+            await self._ask(device, Infer(self._own, task), self.silence_seconds, hear)
+            if not answers:
+                raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:
             finished = True
             raise
         finally:
             if not finished:
                 self._spawn(self._cancel(device, task.id))
+        return answers[0]
 
     def _name(self, device: str) -> str:
         card = self._cards.get(device)
@@ -228,31 +233,36 @@ class Peers:
             await self._one(device, Cancel(task), self.silence_seconds)
 
     async def _one(self, device: str, request: Request, timeout: float) -> Reply:
-        replies = self._replies(device, request, timeout)
-        async with aclosing(replies):
-            async for reply in replies:
-                return reply
-        raise PeerGone(f"device {device} did not answer")
+        replies: list[Reply] = []
 
-    async def _replies(
-        self, device: str, request: Request, silence: float
-    ) -> AsyncGenerator[Reply, None]:
-        payloads = self._network.ask(device, encode(request))
-        async with aclosing(payloads):
-            while True:
-                try:
-                    async with asyncio.timeout(silence):
-                        payload = await anext(payloads, None)
-                except TimeoutError:
-                    raise PeerSilent(
-                        f"{self._name(device)} has said nothing for {silence:.0f} s"
-                    ) from None
-                if payload is None:
-                    return
-                try:
-                    yield decode_reply(payload)
-                except MessageError as error:
-                    raise PeerRefused("garbage", str(error)) from None
+        def hear(reply: Reply) -> bool:
+            replies.append(reply)
+            return True
+
+        await self._ask(device, request, timeout, hear)
+        return replies[0]
+
+    async def _ask(
+        self, device: str, request: Request, silence: float, hear: Callable[[Reply], bool]
+    ) -> None:
+        """Ask, and hear replies until one is the last, or nothing comes for too long."""
+        now = asyncio.get_running_loop().time
+
+        def read(payload: bytes) -> bool:
+            try:
+                reply = decode_reply(payload)
+            except MessageError as error:
+                raise PeerRefused("garbage", str(error)) from None
+            last = hear(reply)
+            if not last:
+                deadline.reschedule(now() + silence)
+            return last
+
+        try:
+            async with asyncio.timeout(silence) as deadline:
+                await self._network.ask(device, encode(request), read)
+        except TimeoutError:
+            raise PeerSilent(f"{self._name(device)} has said nothing for {silence:.0f} s") from None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._closed:

@@ -12,14 +12,15 @@ import json
 import os
 import secrets
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zenoh
 
 from dmoa.errors import PeerGone, UsageError
 from dmoa.network.addresses import parse, reachable
-from dmoa.network.interface import MAX_MESSAGE_BYTES, Serve
+from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
+from dmoa.network.request import Request
 
 # Zenoh reads this when it is first used. One thread receives, and another sends, so that links
 # are kept alive whatever a callback waits for; by default there are five kinds, and every
@@ -167,25 +168,19 @@ class ZenohNetwork:
 
     # --- asking ---------------------------------------------------------------------------
 
-    async def ask(self, device: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
         """Query the device's key; see `Network.ask`."""
         if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} cannot be asked")
-        replies: asyncio.Queue[bytes | None] = asyncio.Queue()
-        ended = False
+        request = Request(device, hear)
 
         def receive(reply: zenoh.Reply) -> None:
             if reply.ok is not None:
                 data = reply.ok.payload.to_bytes()
-                self._on_loop(lambda: replies.put_nowait(data))
-
-        def end() -> None:
-            nonlocal ended
-            ended = True
-            replies.put_nowait(None)
+                self._on_loop(lambda: request.take(data))
 
         def cancel() -> None:
-            if not ended:
+            if not request.ended:
                 # Blocks until a callback that runs now is through, so not on this loop.
                 self._loop.run_in_executor(None, cancellation.cancel)
 
@@ -193,7 +188,7 @@ class ZenohNetwork:
         get = functools.partial(
             self._session.get,
             f"{self._prefix}/ask/{device}",
-            _direct(receive, lambda: self._on_loop(end)),
+            _direct(receive, lambda: self._on_loop(request.end)),
             payload=payload,
             timeout=QUERY_SECONDS,
             consolidation=zenoh.ConsolidationMode.NONE,
@@ -201,14 +196,9 @@ class ZenohNetwork:
             express=True,
             cancellation_token=cancellation,
         )
-        await self._send(get, len(payload))
-        nothing = True
         try:
-            while (reply := await replies.get()) is not None:
-                nothing = False
-                yield reply
-            if nothing:
-                raise PeerGone(f"device {device} disappeared or was not there")
+            await self._send(get, len(payload))
+            await request.finished
         finally:
             self._cancel_later.do(cancel)  # mostly the other side ends the query by itself
 
