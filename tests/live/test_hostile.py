@@ -132,7 +132,7 @@ def test_strangers_are_served_nothing_and_nobody_takes_the_whole_queue() -> None
         task = Task(f"task{i}", "p", 1, [USER])
         first: asyncio.Queue[bytes] = asyncio.Queue()
         asking = asyncio.create_task(
-            network.ask("d0", encode(Infer(origin, task)), first.put_nowait)
+            network.ask("d0", encode(Infer(origin, task)), first.put_nowait, 1e6)
         )
         return decode_reply(await first.get()), asking
 

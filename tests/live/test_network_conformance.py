@@ -63,7 +63,7 @@ async def join(
 async def replies(network: Network, device: str, payload: bytes) -> list[bytes]:
     heard: list[bytes] = []
     async with asyncio.timeout(DEADLINE):
-        await network.ask(device, payload, heard.append)
+        await network.ask(device, payload, heard.append, DEADLINE)
     return heard
 
 
@@ -113,7 +113,7 @@ async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
         await other.open("other", never_ends, lambda: None)
         await until(lambda: "other" in asker.alive())
         heard: list[bytes] = []
-        asking = asyncio.create_task(asker.ask("other", b"?", heard.append))
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append, DEADLINE))
         await until(lambda: heard == [b"first"])
         await other.close()
         async with asyncio.timeout(DEADLINE):
@@ -141,10 +141,10 @@ async def test_a_request_ends_with_the_reply_that_the_asker_takes_for_the_last(a
         await join(stack, air.network(), "other", never_ends)
         await until(lambda: "other" in asker.alive())
         async with asyncio.timeout(DEADLINE):
-            await asker.ask("other", b"?", up_to_one)
+            await asker.ask("other", b"?", up_to_one, DEADLINE)
             assert heard == [b"0", b"1"]
             with pytest.raises(ValueError, match="0"):
-                await asker.ask("other", b"?", wrong)
+                await asker.ask("other", b"?", wrong, DEADLINE)
 
 
 async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
@@ -160,7 +160,7 @@ async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
         other = await join(stack, air.network(), "other", slow)
         await until(lambda: "other" in asker.alive())
         heard: list[bytes] = []
-        asking = asyncio.create_task(asker.ask("other", b"?", heard.append))
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append, DEADLINE))
         await until(lambda: heard == [b"begun"])
         await other.retire()
         await until(lambda: not asker.alive())

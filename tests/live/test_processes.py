@@ -334,7 +334,7 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
                 device = (await fetch_status(network.devices[0].url))["id"]
                 for payload in (b"", b"\x00" * 1000, b"dmoa\x09\x00\x80", b"dmoa\x01\x00junk"):
                     replies: list[bytes] = []
-                    await stranger.ask(device, payload, replies.append)
+                    await stranger.ask(device, payload, replies.append, 20.0)
                     assert len(replies) == 1
                     assert b"refused" in replies[0]
                 while not (found := await fetch_status(network.devices[0].url))["strangers"]:

@@ -69,7 +69,7 @@ class FaultyNetwork:
         """See `Network.addresses`."""
         return self._network.addresses()
 
-    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
+    async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """See `Network.ask`."""
         if self.mean_delay:
             await asyncio.sleep(self._generator.expovariate(1 / self.mean_delay))
@@ -81,7 +81,7 @@ class FaultyNetwork:
                 raise PeerGone(f"device {device} cannot be reached any more")
             return hear(reply)
 
-        await self._network.ask(device, payload, hear_unless_cut)
+        await self._network.ask(device, payload, hear_unless_cut, silence)
 
     async def retire(self) -> None:
         """See `Network.retire`."""

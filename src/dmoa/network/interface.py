@@ -46,11 +46,12 @@ class Network(Protocol):
     def addresses(self) -> list[str]:
         """Where other devices can reach this one."""
 
-    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
+    async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """Send a request and hear the replies; cancelling this stops listening.
 
         Raises:
             PeerGone: there was no reply.
+            PeerSilent: nothing came for `silence` seconds.
             Exception: what `hear` raised; nothing more is heard then.
         """
 

@@ -71,14 +71,14 @@ class MemoryNetwork:
         """There are none."""
         return []
 
-    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
+    async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """See `Network.ask`."""
         member = self._hub.members.get(device)
         if member is None or not self._open or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} is not there")
-        request = Request(device, hear)
+        request = Request(device, hear, silence)
         member.answer(payload, request)
-        await request.finished
+        await request.listen()
 
     def answer(self, payload: bytes, request: Request) -> None:
         """Serve a request in a task of its own, as another process would."""

@@ -246,22 +246,16 @@ class Peers:
         self, device: str, request: Request, silence: float, hear: Callable[[Reply], bool]
     ) -> None:
         """Ask, and hear replies until one is the last, or nothing comes for too long."""
-        now = asyncio.get_running_loop().time
 
         def read(payload: bytes) -> bool:
             try:
-                reply = decode_reply(payload)
+                return hear(decode_reply(payload))
             except MessageError as error:
                 raise PeerRefused("garbage", str(error)) from None
-            last = hear(reply)
-            if not last:
-                deadline.reschedule(now() + silence)
-            return last
 
         try:
-            async with asyncio.timeout(silence) as deadline:
-                await self._network.ask(device, encode(request), read)
-        except TimeoutError:
+            await self._network.ask(device, encode(request), read, silence)
+        except PeerSilent:
             raise PeerSilent(f"{self._name(device)} has said nothing for {silence:.0f} s") from None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

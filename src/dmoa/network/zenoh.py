@@ -168,11 +168,11 @@ class ZenohNetwork:
 
     # --- asking ---------------------------------------------------------------------------
 
-    async def ask(self, device: str, payload: bytes, hear: Hear) -> None:
+    async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """Query the device's key; see `Network.ask`."""
         if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} cannot be asked")
-        request = Request(device, hear)
+        request = Request(device, hear, silence)
 
         def receive(reply: zenoh.Reply) -> None:
             if reply.ok is not None:
@@ -184,29 +184,36 @@ class ZenohNetwork:
                 # Blocks until a callback that runs now is through, so not on this loop.
                 self._loop.run_in_executor(None, cancellation.cancel)
 
-        cancellation = zenoh.CancellationToken()
-        get = functools.partial(
-            self._session.get,
-            f"{self._prefix}/ask/{device}",
-            _direct(receive, lambda: self._on_loop(request.end)),
-            payload=payload,
-            timeout=QUERY_SECONDS,
-            consolidation=zenoh.ConsolidationMode.NONE,
-            congestion_control=zenoh.CongestionControl.BLOCK,
-            express=True,
-            cancellation_token=cancellation,
-        )
+        def send() -> None:
+            try:
+                session.get(
+                    f"{self._prefix}/ask/{device}",
+                    _direct(receive, lambda: self._on_loop(request.end)),
+                    payload=payload,
+                    timeout=QUERY_SECONDS,
+                    consolidation=zenoh.ConsolidationMode.NONE,
+                    congestion_control=zenoh.CongestionControl.BLOCK,
+                    express=True,
+                    cancellation_token=cancellation,
+                )
+            except zenoh.ZError:  # the session is being closed
+                self._on_loop(request.end)
+
+        session, cancellation = self._session, zenoh.CancellationToken()
+        sending: asyncio.Task[None] | None = None
+        if self._goes_at_once(len(payload)):
+            send()
+        else:
+            sending = asyncio.create_task(self._send_by_thread(send))
         try:
-            await self._send(get, len(payload))
-            await request.finished
+            await request.listen()
         finally:
+            if sending is not None:
+                sending.cancel()
             self._cancel_later.do(cancel)  # mostly the other side ends the query by itself
 
-    async def _send(self, send: Callable[[], object], size: int) -> None:
+    async def _send_by_thread(self, send: Callable[[], object]) -> None:
         """Hand a message to Zenoh, which blocks while the link is full."""
-        if self._goes_at_once(size):
-            send()
-            return
         self._sending += 1
         try:
             await asyncio.to_thread(send)
@@ -245,7 +252,7 @@ class ZenohNetwork:
             if sending is None and self._goes_at_once(len(data)):
                 send()
             else:
-                sending = asyncio.create_task(self._send_after(sending, send, len(data)))
+                sending = asyncio.create_task(self._send_after(sending, send))
 
         try:
             await self._serve(payload, reply)
@@ -257,11 +264,11 @@ class ZenohNetwork:
             self._end_soon.do(query.drop)
 
     async def _send_after(
-        self, before: asyncio.Task[None] | None, send: Callable[[], object], size: int
+        self, before: asyncio.Task[None] | None, send: Callable[[], object]
     ) -> None:
         if before is not None:
             await before
-        await self._send(send, size)
+        await self._send_by_thread(send)
 
     # --- ending ---------------------------------------------------------------------------
 
