@@ -17,6 +17,7 @@ from dmoa.errors import DmoaError
 from dmoa.events import (
     Accepted,
     Aggregating,
+    Draft,
     Event,
     Finished,
     LayerFinished,
@@ -46,9 +47,10 @@ class AnswerStream(Response):
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._chat = chat
+        self._progress = bool(chat.dmoa and chat.dmoa.progress)
+        self._include_usage = bool(chat.stream_options and chat.stream_options.include_usage)
         self._chunks = ChunkWriter(prompt_id, chat.model)
-        self._lines: list[str] = []
+        self._told: list[Event | str] = []  # what has yet to be sent
         self._news = asyncio.Event()
         self._answering = asyncio.Event()
         self._working: asyncio.Future[Finished]
@@ -80,7 +82,7 @@ class AnswerStream(Response):
         try:
             headers = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **headers})
-            while not (gone.done() or (self._working.done() and not self._lines)):
+            while not (gone.done() or (self._working.done() and not self._told)):
                 await _send(send, await self._next())
             if not gone.done():
                 if error := self._working.exception():
@@ -95,11 +97,15 @@ class AnswerStream(Response):
         self._news.set()
 
     def _tell(self, event: Event) -> None:
+        what: Event | str = event
         if isinstance(event, Text | Finished | Restarted):
             self._answering.set()
-        if line := self._line(event):
-            self._lines.append(line)
-            self._wake()
+        elif self._progress:  # written at once, because the records that events carry change
+            what = _data(self._chunks.progress(event))
+        elif isinstance(event, Draft):
+            return  # a comment for each would cost the owner's device more than it says
+        self._told.append(what)
+        self._wake()
 
     async def _next(self) -> str:
         """All lines that are there, together; a comment when there are none for long."""
@@ -109,26 +115,22 @@ class AnswerStream(Response):
         except TimeoutError:
             return _comment("waiting")
         self._news.clear()
-        text = "".join(self._lines)
-        self._lines.clear()
-        return text
+        told, self._told = self._told, []
+        return "".join(what if isinstance(what, str) else self._line(what) for what in told)
 
     def _line(self, event: Event) -> str:
-        """What a client is told of an event; every line costs the owner's device."""
+        """What a client reads of an event."""
         match event:
             case Text():
                 return _data(self._chunks.piece(event.text, event.tool_calls))
             case Finished():
                 last = [_data(self._chunks.end(event)), _data("[DONE]")]
-                options = self._chat.stream_options
-                if options and options.include_usage:
+                if self._include_usage:
                     last.insert(1, _data(self._chunks.usage(event)))
                 return "".join(last)
             case Restarted():
                 note = f"\n\n[{event.cause}. Another device answers anew.]\n\n"
                 return _data(self._chunks.piece(note))
-            case _ if self._chat.dmoa and self._chat.dmoa.progress:
-                return _data(self._chunks.progress(event))
             case Accepted():
                 return _comment(f"prompt {event.record.id} accepted")
             case LayerStarted():
