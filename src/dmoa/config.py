@@ -30,69 +30,75 @@ def _config_file() -> Path:
 
 
 class Settings(BaseSettings):
-    """What a device can be told.
+    """What a device can be told; `docs/settings.md` is made of the words below each name."""
 
-    Attributes:
-        name: what people call the device.
-        listen: endpoints where other devices reach this one; by default a free local port.
-        connect: endpoints of known devices; one is enough.
-        open: let devices of other machines in, without protection.
-        multicast: find devices of the local network.
-        api: host and port of the HTTP API.
-        api_key_file: a file with the keys that clients must show, one a line.
-        api_key: one such key.
-        llm: what `llm.specification` reads; None looks for a server on this machine.
-        context: tokens of the context window, when the LLM's default is not wanted.
-        threads: CPU threads of a model in this process.
-        slots: inferences at once; raise it for servers that batch.
-        layers, proposers: M and k of the model `dmoa`; without a wish for M, 1 among different
-            LLMs and 0 where every device runs the same one.
-        aggregation, early_stop, fallback: what the model `dmoa` does with drafts, see
-            `dmoa.aggregation`.
-        deadline, quorum, grace: see `LayerPolicy`.
-        prompt_deadline: seconds after which a prompt is given up.
-        stall_seconds: an LLM without a token for so long has failed.
-        silence_seconds: a peer that says nothing for so long is hung.
-        drain_seconds: how long work may go on after SIGTERM.
-        max_prompts: prompts of the owner at once; more are refused.
-        queue_tasks, queue_bytes: bounds of the queue.
-        discipline: see `DeviceQueue`.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="DMOA_", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="DMOA_", extra="forbid", use_attribute_docstrings=True
+    )
 
     name: str = Field(
         default_factory=lambda: socket.gethostname().partition(".")[0][:64] or "device",
         pattern=r"^\w[\w. -]{0,63}$",
     )
+    """What people call the device; by default this machine's name."""
     state: Path | None = None
+    """The folder of its identity and known devices; by default one a name, in the user's data."""
     listen: list[str] = []
+    """Endpoints where other devices reach this one, like `tcp/192.168.1.20:7447`; by default a
+    free local port."""
     connect: list[str] = []
+    """Endpoints of known devices; one is enough."""
     open: bool = False
+    """Let devices of other machines in, without protection."""
     multicast: bool = False
+    """Find devices of the local network."""
     api: str = "127.0.0.1:8765"
+    """Host and port of the HTTP API."""
     api_key_file: Path | None = None
+    """A file with the keys that clients must show, one a line."""
     api_key: str | None = None
+    """One such key."""
     llm: str | None = None
+    """The LLM, as `dmoa up --llm` reads it; by default a server that runs on this machine."""
     context: int | None = Field(None, ge=128)
+    """Tokens of the context window, when the LLM's own is not wanted."""
     threads: int | None = Field(None, ge=1)
+    """Processor threads of a model in this process."""
     slots: int = Field(1, ge=1)
+    """Inferences at once; raise it for servers that batch."""
     layers: int | None = Field(None, ge=0, le=MAX_LAYERS)
+    """M of the model `dmoa`; without a wish 1 among different LLMs, and 0 where every device runs
+    the same one."""
     proposers: int = Field(3, ge=0, le=MAX_PROPOSERS)
+    """k of the model `dmoa`: other devices in each layer."""
     aggregation: Method = "synthesise"
+    """How the model `dmoa` makes an answer of drafts: `synthesise`, `select` or `vote`."""
     early_stop: bool = False
+    """Ask no further layer when the drafts of one agree."""
     fallback: bool = False
+    """Answer alone while others' drafts are hardly ever better."""
     deadline: float = Field(LayerPolicy.deadline, gt=0)
+    """Seconds after which a layer ends with the drafts that are there."""
     quorum: float = Field(LayerPolicy.quorum, ge=0, le=1)
+    """Share of a layer's drafts that is enough, `grace` seconds after it is there."""
     grace: float = Field(LayerPolicy.grace, ge=0)
+    """Seconds that a layer waits for the rest after its quorum."""
     prompt_deadline: float = Field(1800.0, gt=0)
+    """Seconds after which a prompt is given up."""
     stall_seconds: float = Field(120.0, gt=0)
+    """An LLM without a token for so many seconds has failed."""
     silence_seconds: float = Field(5.0, gt=0)
+    """A peer that says nothing for so many seconds is hung."""
     drain_seconds: float = Field(30.0, ge=0)
+    """Seconds that work may go on after SIGTERM."""
     max_prompts: int = Field(64, ge=1)
+    """Prompts of the owner at once; more are refused with 429."""
     queue_tasks: int = Field(DEFAULT_MAX_TASKS, ge=1)
+    """Tasks of guests that may wait; more are refused."""
     queue_bytes: int = Field(DEFAULT_MAX_BYTES, ge=1)
+    """Bytes of tasks that may wait."""
     discipline: Literal["fcfs", "owner-first"] = "fcfs"
+    """Who is served next: the first that came, or the owner before guests, and guests in turn."""
 
     @classmethod
     def settings_customise_sources(
