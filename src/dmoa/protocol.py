@@ -211,7 +211,7 @@ class _Run:
                 texts = [draft.text for draft in drafts]
                 return self._selected(texts[self._choose(drafts)])
             self._note(f"tools and formats need an aggregator, so {how.method} was not used")
-        return await self._aggregate(_texts(drafts))
+        return await self._aggregate(drafts)
 
     def _choose(self, drafts: list[Proposal]) -> int:
         # The own draft first: on a tie it wins, and its device's record is what fallback reads.
@@ -259,6 +259,11 @@ class _Run:
             proposing.add_done_callback(ended.put_nowait)
             running[proposing] = inference
 
+        def keep(task: asyncio.Task[str]) -> None:
+            inference = running.pop(task)
+            place = record.proposers.index(inference)
+            drafts[place] = Proposal(inference.device, task.result())
+
         record.proposers += [self._inference(device, None) for device in proposers]
         # The others first: their way is longer.
         for inference in [*record.proposers[1:], record.proposers[0]]:
@@ -270,21 +275,21 @@ class _Run:
             async with asyncio.timeout_at(ends) as deadline:
                 while running:
                     task = await ended.get()
-                    inference = running.pop(task)
                     if task.exception() is None:
-                        place = record.proposers.index(inference)
-                        drafts[place] = Proposal(inference.device, task.result())
+                        keep(task)
                         if len(drafts) == quorum and running:
                             deadline.reschedule(min(ends, self.now() + policy.grace))
                         continue
+                    inference = running.pop(task)
                     self._failed(task, inference)
                     spare = [d for d in spare if d in self.committee.peers()]
                     if spare:
                         instead = self._inference(spare.pop(0), inference.device)
                         record.proposers.append(instead)
                         ask(instead)
-        except TimeoutError:
-            pass  # what is there has to do
+        except TimeoutError:  # what is there has to do, to the last moment
+            for task in [t for t in running if t.done() and t.exception() is None]:
+                keep(task)
         finally:
             await self._stop(running)
         record.seconds = self.now() - started
@@ -321,7 +326,7 @@ class _Run:
 
     # --- aggregation ----------------------------------------------------------------------
 
-    async def _aggregate(self, drafts: list[str]) -> Finished:
+    async def _aggregate(self, drafts: list[Proposal]) -> Finished:
         """The owner's LLM writes the answer; when it fails, another device does."""
         layer = self.layers + 1
         cause: str | None = None
@@ -336,7 +341,7 @@ class _Run:
             inference = self._inference(device, replaces)
             self.record.aggregator.append(inference)
             self.tell(Aggregating(inference, cause))
-            task = self._task(layer, drafts, final=True)
+            task = self._task(layer, _texts(drafts), final=True)
             self.begun = False
             try:
                 answer = await self.committee.infer(device, task, self._pass_on)
@@ -353,8 +358,8 @@ class _Run:
             return Finished(answer.text, answer.finish_reason, self.record, answer.tool_calls)
         if drafts:
             self._note("no device could aggregate; the answer is the first draft")
-            self.tell(Text(drafts[0]))
-            return Finished(drafts[0], "stop", self.record)
+            self.tell(Text(drafts[0].text))
+            return Finished(drafts[0].text, "stop", self.record)
         raise self._verdict(failures)
 
     def _pass_on(self, step: Step) -> None:

@@ -16,10 +16,11 @@ import pytest
 
 import dmoa
 from dmoa.client import client, fetch_status
-from dmoa.errors import DmoaError
+from dmoa.errors import DmoaError, PeerError
 from dmoa.llm import builtin
 from dmoa.local import DeviceProcess, LocalNetwork, free_ports
 from dmoa.network.interface import Send
+from dmoa.network.messages import Refused, encode
 from dmoa.network.zenoh import ZenohNetwork
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
@@ -316,6 +317,10 @@ async def test_a_peer_address_that_is_something_else_is_said_and_the_node_goes_o
         assert (await dmoa.ask_async("?", node=url)).text
 
 
+async def refuse(payload: bytes, send: Send) -> None:
+    send(encode(Refused("draining")))
+
+
 async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None:
     """A Zenoh peer of the same network that speaks nonsense, or another version."""
 
@@ -396,3 +401,50 @@ async def test_an_unpatched_client_of_a_dead_node_gets_a_clear_error() -> None:
     with pytest.raises(openai.APIConnectionError):
         async with client("http://127.0.0.1:1", None) as api:
             await api.models.retrieve("dmoa")
+
+
+async def test_a_full_link_to_a_stopped_peer_stops_nothing_else() -> None:
+    longest = 0.0
+
+    async def watch_the_loop() -> None:
+        nonlocal longest
+        clock = asyncio.get_running_loop().time
+        while True:
+            before = clock()
+            await asyncio.sleep(0.02)
+            longest = max(longest, clock() - before)
+
+    async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
+        stopped = network.devices[0]
+        known = [
+            arguments[arguments.index("--listen") + 1]
+            for arguments in (device._arguments for device in network.devices)
+        ]
+        ids = [(await fetch_status(device.url))["id"] for device in network.devices]
+        asker = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], known)
+        await asker.open("asker", refuse, lambda: None)
+        watching = asyncio.create_task(watch_the_loop())
+        try:
+            async with asyncio.timeout(20):
+                while len(asker.alive()) < 2:
+                    await asyncio.sleep(0.05)
+            stopped.signal(signal.SIGSTOP)
+            large = [
+                asyncio.create_task(asker.ask(ids[0], b"x" * 12_000_000, lambda _: None, 60.0))
+                for _ in range(2)
+            ]
+            await asyncio.sleep(0.6)
+            for asking in large:
+                asking.cancel()
+            heard: list[bytes] = []
+            small = asyncio.create_task(asker.ask(ids[0], b"?", lambda _: None, 1.0))
+            await asker.ask(ids[1], b"?", heard.append, 5.0)
+            assert b"refused" in heard[0]
+            with pytest.raises(PeerError):
+                await small
+            await asyncio.gather(*large, return_exceptions=True)
+        finally:
+            watching.cancel()
+            stopped.signal(signal.SIGCONT)
+            await asker.close()
+    assert longest < 2.0, "the event loop stood still"

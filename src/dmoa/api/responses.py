@@ -70,7 +70,7 @@ class ChunkWriter:
             delta["role"] = "assistant"
             self._begun = True
         if tool_calls:
-            delta["tool_calls"] = tool_calls
+            delta["tool_calls"] = [_whole_part(part) for part in tool_calls]
         return self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
 
     def end(self, finished: Finished) -> str:
@@ -90,6 +90,11 @@ class ChunkWriter:
 
     def _chunk(self, **fields: Any) -> str:
         return as_json(self._common | fields)
+
+
+def _whole_part(part: ToolCallPart) -> dict[str, Any]:
+    # On the wire between devices an index of 0 is left out; clients count on it.
+    return {"index": part.index, **msgspec.to_builtins(part)}
 
 
 def _whole_calls(parts: list[ToolCallPart]) -> list[dict[str, Any]]:

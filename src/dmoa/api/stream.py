@@ -72,7 +72,8 @@ class AnswerStream(Response):
         except TimeoutError:
             pass
         except BaseException:  # also the server's end: nothing may go on running
-            await self._end()
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
             raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,8 +91,8 @@ class AnswerStream(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
-            await self._end()
+            self._working.cancel()
+            await asyncio.gather(gone, self._working, return_exceptions=True)
 
     def _wake(self) -> None:
         self._news.set()
@@ -148,10 +149,6 @@ class AnswerStream(Response):
         if not isinstance(error, DmoaError):
             raise error  # a fault of ours, for the server's log
         return _data(as_json(as_api_error(error).body()))
-
-    async def _end(self) -> None:
-        self._working.cancel()
-        await asyncio.gather(self._working, return_exceptions=True)
 
 
 async def until_disconnected(receive: Receive) -> None:

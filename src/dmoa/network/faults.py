@@ -42,10 +42,9 @@ class FaultyNetwork:
             held: list[bytes] = []
 
             def hold(data: bytes) -> None:
-                if self.hung or held:
-                    held.append(data)
-                else:
-                    send(data)
+                held.append(data)
+                while held and not self.hung:
+                    send(held.pop(0))
 
             await serve(payload, hold)
             while self.hung:

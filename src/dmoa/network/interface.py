@@ -5,7 +5,8 @@ Payloads are bytes; `messages.py` gives them meaning. An implementation promises
 * `alive` follows reality within seconds, and a device that has left does not come back until
   it has really joined again; each time it joins it has a new incarnation.
 * `ask` hears the replies in order, and raises `PeerGone` when there is none.
-  It ends when the other side has ended or disappeared: the replies must tell which.
+  It ends with the reply that the asker takes for the last one, or when the other side has
+  ended or disappeared: the replies must tell which.
 * The other side does not notice when an asker goes away: say so by a message.
 """
 

@@ -10,7 +10,7 @@ from itertools import count
 
 from dmoa.errors import PeerGone
 from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
-from dmoa.network.request import Request
+from dmoa.network.request import OpenRequest
 
 
 class MemoryHub:
@@ -76,11 +76,11 @@ class MemoryNetwork:
         member = self._hub.members.get(device)
         if member is None or not self._open or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} is not there")
-        request = Request(device, hear, silence)
+        request = OpenRequest(device, hear, silence)
         member.answer(payload, request)
         await request.listen()
 
-    def answer(self, payload: bytes, request: Request) -> None:
+    def answer(self, payload: bytes, request: OpenRequest) -> None:
         """Serve a request in a task of its own, as another process would."""
         loop = asyncio.get_running_loop()
 

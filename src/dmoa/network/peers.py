@@ -38,6 +38,7 @@ from dmoa.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
 MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
+PIECE_COST = 16  # characters that an empty piece counts for, so that they end as well
 MAX_PEERS = 4096
 CONFIRMATIONS = 60
 
@@ -178,7 +179,7 @@ class Peers:
                 case Waiting() | Working():
                     say(reply)
                 case Piece():
-                    received += reply.size()
+                    received += PIECE_COST + reply.size()
                     if received > MAX_ANSWER_CHARACTERS:
                         raise PeerRefused("too long", "its answer has no end")
                     say(reply)

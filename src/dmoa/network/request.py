@@ -6,7 +6,7 @@ from dmoa.errors import PeerGone, PeerSilent
 from dmoa.network.interface import Hear
 
 
-class Request:
+class OpenRequest:
     """The asker's side of one request, for implementations of `Network`.
 
     Args:

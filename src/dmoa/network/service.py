@@ -99,7 +99,7 @@ class PeerService:
     def cancel(self, task: str) -> None:
         """End a guest's task, wherever it is."""
         if task in self._running:
-            self._running[task].cancel()
+            self._running[task].running.cancel()
         else:
             self._cancelled[task] = None
             while len(self._cancelled) > REMEMBERED_CANCELS:
@@ -109,11 +109,11 @@ class PeerService:
         """A device is gone: nobody waits for its tasks any more."""
         for guest in self._running.values():
             if guest.origin == device:
-                guest.cancel()
+                guest.running.cancel()
 
     async def close(self) -> None:
         """End all tasks of guests."""
-        running = [guest.running for guest in self._running.values() if guest.running]
+        running = [guest.running for guest in self._running.values()]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -140,7 +140,9 @@ class PeerService:
 
     async def _run(self, origin: str, task: Task, reply: Callable[[Reply], None]) -> None:
         """Run a guest's task."""
-        guest = self._running[task.id] = _Guest(origin, reply, stream=task.stream)
+        running = asyncio.current_task()
+        assert running is not None
+        guest = self._running[task.id] = _Guest(origin, running, reply, stream=task.stream)
         if not self._beating:
             self._beat()
         try:
@@ -167,9 +169,9 @@ class PeerService:
         if not self._beating:
             return
         pause = self._heartbeat_seconds / BEATS
+        asyncio.get_running_loop().call_later(pause, self._beat)
         for guest in self._running.values():
             guest.speak_up(self._heartbeat_seconds - pause)
-        asyncio.get_running_loop().call_later(pause, self._beat)
 
 
 class _Guest:
@@ -177,13 +179,21 @@ class _Guest:
 
     Args:
         origin: id of the device.
+        running: what serves the task.
         reply: sends a reply.
         stream: whether every piece is wanted as it comes.
     """
 
-    def __init__(self, origin: str, reply: Callable[[Reply], None], *, stream: bool) -> None:
+    def __init__(
+        self,
+        origin: str,
+        running: asyncio.Task[None],
+        reply: Callable[[Reply], None],
+        *,
+        stream: bool,
+    ) -> None:
         self.origin = origin
-        self.running = asyncio.current_task()
+        self.running = running
         self._reply = reply
         self._stream = stream
         self._now = asyncio.get_running_loop().time
@@ -218,8 +228,3 @@ class _Guest:
         if not self._waits and now - self._heard >= seconds:
             self._heard = now
             self._reply(Working())
-
-    def cancel(self) -> None:
-        """End the task."""
-        assert self.running is not None
-        self.running.cancel()

@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import functools
 import json
+import logging
 import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import zenoh
@@ -20,7 +22,7 @@ import zenoh
 from dmoa.errors import PeerGone, UsageError
 from dmoa.network.addresses import parse, reachable
 from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
-from dmoa.network.request import Request
+from dmoa.network.request import OpenRequest
 
 # Zenoh reads this when it is first used. One thread receives, and another sends, so that links
 # are kept alive whatever a callback waits for; by default there are five kinds, and every
@@ -29,6 +31,8 @@ os.environ.setdefault(
     "ZENOH_RUNTIME", "(rx: (handover: net), acc: (handover: net), app: (handover: net))"
 )
 
+log = logging.getLogger(__name__)
+
 LEASE_SECONDS = 3.0
 # The layers of the protocol have deadlines of their own; this only frees a forgotten query.
 QUERY_SECONDS = 24 * 3600.0
@@ -36,6 +40,7 @@ MAX_REQUESTS = 2048
 FINAL_SECONDS = 2.0
 END_SECONDS = 0.02
 SMALL_BYTES = 32 * 1024
+LARGE_THREADS, SMALL_THREADS = 8, 64
 
 
 class ZenohNetwork:
@@ -67,7 +72,12 @@ class ZenohNetwork:
         self._end_soon = _Chores(END_SECONDS)
         self._cancel_later = _Chores(FINAL_SECONDS)
         self._sending = 0  # large messages under way
+        # A stopped peer blocks a thread for each message until its link is given up.
+        self._large = ThreadPoolExecutor(LARGE_THREADS, "dmoa-large")
+        self._small = ThreadPoolExecutor(SMALL_THREADS, "dmoa-small")
+        self._sends: set[asyncio.Task[None]] = set()  # replies under way
         self._actions: deque[Callable[[], None]] = deque()
+        self._woken = False  # whether the loop has been told of them
         self._session: zenoh.Session | None = None
         self._token: zenoh.LivelinessToken | None = None
 
@@ -172,7 +182,7 @@ class ZenohNetwork:
         """Query the device's key; see `Network.ask`."""
         if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
             raise PeerGone(f"device {device} cannot be asked")
-        request = Request(device, hear, silence)
+        request = OpenRequest(device, hear, silence)
 
         def receive(reply: zenoh.Reply) -> None:
             if reply.ok is not None:
@@ -204,7 +214,7 @@ class ZenohNetwork:
         if self._goes_at_once(len(payload)):
             send()
         else:
-            sending = asyncio.create_task(self._send_by_thread(send))
+            sending = asyncio.create_task(self._send_by_thread(send, len(payload)))
         try:
             await request.listen()
         finally:
@@ -212,13 +222,19 @@ class ZenohNetwork:
                 sending.cancel()
             self._cancel_later.do(cancel)  # mostly the other side ends the query by itself
 
-    async def _send_by_thread(self, send: Callable[[], object]) -> None:
+    async def _send_by_thread(self, send: Callable[[], object], size: int) -> None:
         """Hand a message to Zenoh, which blocks while the link is full."""
+        if size < SMALL_BYTES:
+            await asyncio.wrap_future(self._small.submit(send))
+            return
         self._sending += 1
-        try:
-            await asyncio.to_thread(send)
-        finally:
-            self._sending -= 1
+        job = self._large.submit(send)
+        # Also when nobody waits for it any more, the link is full until the thread comes back.
+        job.add_done_callback(lambda _: self._on_loop(self._sent))
+        await asyncio.wrap_future(job)
+
+    def _sent(self) -> None:
+        self._sending -= 1
 
     def _goes_at_once(self, size: int) -> bool:
         """Whether a message needs no thread.
@@ -252,23 +268,26 @@ class ZenohNetwork:
             if sending is None and self._goes_at_once(len(data)):
                 send()
             else:
-                sending = asyncio.create_task(self._send_after(sending, send))
+                sending = asyncio.create_task(self._send_after(sending, send, len(data)))
+                self._sends.add(sending)
+                sending.add_done_callback(self._sends.discard)
 
         try:
             await self._serve(payload, reply)
-            if sending is not None:
-                await sending
         finally:
             # The asker knows the last reply by its content. The end of the query would cost
             # both sides their time just when the next layer begins.
-            self._end_soon.do(query.drop)
+            if sending is None or sending.done():
+                self._end_soon.do(query.drop)
+            else:
+                sending.add_done_callback(lambda _: self._end_soon.do(query.drop))
 
     async def _send_after(
-        self, before: asyncio.Task[None] | None, send: Callable[[], object]
+        self, before: asyncio.Task[None] | None, send: Callable[[], object], size: int
     ) -> None:
         if before is not None:
             await before
-        await self._send_by_thread(send)
+        await self._send_by_thread(send, size)
 
     # --- ending ---------------------------------------------------------------------------
 
@@ -281,29 +300,40 @@ class ZenohNetwork:
     async def close(self) -> None:
         """End open requests and close the session."""
         await self._leave()
+        self._large.shutdown(wait=False, cancel_futures=True)
+        self._small.shutdown(wait=False, cancel_futures=True)
 
     async def _leave(self) -> None:
         await self.retire()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=FINAL_SECONDS)
         self._end_soon.do_all()
         session, self._session = self._session, None
         if session is not None:
-            await asyncio.to_thread(session.close)
+            try:
+                await asyncio.to_thread(session.close)
+            except zenoh.ZError as error:  # a link to a stopped peer; it is given up anyway
+                log.warning("the Zenoh session did not close in order: %s", error)
         self._tokens.clear()
 
     def _on_loop(self, action: Callable[[], None]) -> None:
         """Run an action of one of Zenoh's threads on the event loop, in order."""
-        first = not self._actions
         self._actions.append(action)
-        if first:  # waking the loop is a system call: once for all that is there
+        if not self._woken:  # waking the loop is a system call: once for all that is there
+            self._woken = True
             with contextlib.suppress(RuntimeError):  # the loop has ended, and who could be told
                 self._loop.call_soon_threadsafe(self._act)
 
     def _act(self) -> None:
+        self._woken = False  # before looking: what is added from here on wakes the loop again
         while self._actions:
-            self._actions.popleft()()
+            try:
+                self._actions.popleft()()
+            except Exception:  # the rest would wait for ever
+                log.exception("an event of the network")
 
 
 class _Chores:
@@ -327,7 +357,7 @@ class _Chores:
 
 
 def _reply(query: zenoh.Query, key: str, data: bytes) -> None:
-    # When the asker or the session is gone nobody listens any more.
+    # The query is dropped by now when the network is being closed.
     with contextlib.suppress(zenoh.ZError):
         query.reply(key, data, express=True)
 
