@@ -433,7 +433,7 @@ async def test_a_full_link_to_a_stopped_peer_stops_nothing_else() -> None:
                 asyncio.create_task(asker.ask(ids[0], b"x" * 12_000_000, lambda _: None, 60.0))
                 for _ in range(2)
             ]
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.6)  # nothing tells when the link is full
             for asking in large:
                 asking.cancel()
             heard: list[bytes] = []

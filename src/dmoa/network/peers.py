@@ -38,7 +38,7 @@ from dmoa.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
 MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
-PIECE_COST = 16  # characters that an empty piece counts for, so that they end as well
+PIECE_COST = 4  # characters that an empty piece counts for, so that they end as well
 MAX_PEERS = 4096
 CONFIRMATIONS = 60
 
