@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks._rivals import Measured, Network, in_ciw, in_plain_heap, in_simpy
 from dmoa.simulation.arrivals import draw_arrivals
 from dmoa.simulation.compiled import compiled
-from dmoa.simulation.engine import Engine, build_model
-from dmoa.simulation.kernel import TASKS, draw_uniform
+from dmoa.simulation.fcfs.engine import Engine, build_model
+from dmoa.simulation.fcfs.kernel import TASKS, draw_uniform
 from dmoa.simulation.random_numbers import exponential, new_stream, uniform
 from dmoa.simulation.scenario import scenario_of
 

@@ -19,7 +19,7 @@ import psutil
 
 from dmoa.cli.up import loop_factory
 from dmoa.client import client
-from dmoa.local import LocalNetwork
+from dmoa.node.local import LocalNetwork
 
 ALPHA, LAYERS, PROPOSERS = 0.1, 2, 3
 MODEL = f"dmoa-m{LAYERS}-k{PROPOSERS}"

@@ -18,7 +18,7 @@ from typing import Any
 
 import dmoa
 from dmoa.client import client
-from dmoa.local import LocalNetwork
+from dmoa.node.local import LocalNetwork
 
 ALPHA, DEVICES, LAYERS, PROPOSERS, LOAD = 0.25, 4, 2, 3, 0.9
 SECONDS, SEED = 150.0, 20261124

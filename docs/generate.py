@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from dmoa.cli.main import app
-from dmoa.config import Settings
+from dmoa.node.settings import Settings
 
 DOCS = Path(__file__).parent
 

@@ -6,16 +6,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from dmoa.chat import Constraints, Message, Sampling
-from dmoa.device import Device
+from dmoa.device.device import Device
+from dmoa.device.queue import DeviceQueue
 from dmoa.errors import LLMError
-from dmoa.events import Event, Finished
 from dmoa.llm.interface import End, Token
 from dmoa.llm.scripted import ScriptedLLM
 from dmoa.network.faults import FaultyNetwork
 from dmoa.network.memory import MemoryHub
-from dmoa.protocol import LayerPolicy, Prompt
-from dmoa.queue import DeviceQueue
+from dmoa.protocol.conversation import Constraints, Message, Sampling
+from dmoa.protocol.events import Event, Finished
+from dmoa.protocol.prompt import LayerPolicy, Prompt
 
 
 class Script(ScriptedLLM):

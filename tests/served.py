@@ -12,7 +12,7 @@ import openai
 from dmoa.api.app import make_app
 from dmoa.api.models import CommitteeSize
 from dmoa.api.server import ApiServer, bind
-from dmoa.protocol import LayerPolicy
+from dmoa.protocol.prompt import LayerPolicy
 from tests.cluster import Cluster
 
 

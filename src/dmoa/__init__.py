@@ -8,9 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dmoa.client import Reply, ask, ask_async
+    from dmoa.client import Completion, ask, ask_async
     from dmoa.simulation.planner import plan
-    from dmoa.simulation.replay import replay
+    from dmoa.simulation.published.replay import replay
     from dmoa.simulation.study import simulate
 
 __version__ = "0.1.0"
@@ -18,14 +18,14 @@ __version__ = "0.1.0"
 # verb -> module that defines it
 _VERBS = {
     "plan": "dmoa.simulation.planner",
-    "replay": "dmoa.simulation.replay",
+    "replay": "dmoa.simulation.published.replay",
     "simulate": "dmoa.simulation.study",
-    "Reply": "dmoa.client",
+    "Completion": "dmoa.client",
     "ask": "dmoa.client",
     "ask_async": "dmoa.client",
 }
 
-__all__ = ["Reply", "__version__", "ask", "ask_async", "plan", "replay", "simulate"]
+__all__ = ["Completion", "__version__", "ask", "ask_async", "plan", "replay", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

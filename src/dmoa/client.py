@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import openai
 
-from dmoa.aggregation import Aggregation, Method
 from dmoa.errors import DmoaError, UsageError
+from dmoa.protocol.aggregation import Aggregation, Method
 from dmoa.text import check_url
 
 DEFAULT_NODE = "http://127.0.0.1:8765"
@@ -19,7 +19,7 @@ STATUS_SECONDS = 15.0
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """An event of the layers, as `dmoa.events` writes it."""
+    """An event of the layers, as `dmoa.protocol.events` writes it."""
 
     event: dict[str, Any]
 
@@ -30,12 +30,12 @@ class TextPiece(msgspec.Struct, frozen=True):
     text: str
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Completion(msgspec.Struct, frozen=True):
     """A whole answer.
 
     Attributes:
         text: the answer.
-        dmoa: what happened layer by layer, see `dmoa.records.PromptRecord`.
+        dmoa: what happened layer by layer, see `dmoa.protocol.records.PromptRecord`.
         usage: tokens spent on all devices.
     """
 
@@ -78,7 +78,7 @@ async def stream(
     key: str | None = None,
     aggregation: Aggregation | None = None,
     **parameters: Any,
-) -> AsyncGenerator[Progress | TextPiece | Reply, None]:
+) -> AsyncGenerator[Progress | TextPiece | Completion, None]:
     """Progress and pieces as they come, then the whole reply.
 
     Raises:
@@ -115,7 +115,7 @@ async def stream(
             raise as_dmoa_error(error, node) from None
     if not tree:
         raise DmoaError(f"{node} answers, but is no dmoa node")
-    yield Reply("".join(parts), tree, usage)
+    yield Completion("".join(parts), tree, usage)
 
 
 def as_dmoa_error(error: openai.OpenAIError, node: str) -> DmoaError:
@@ -146,7 +146,7 @@ async def ask_async(
     early_stop: bool = False,
     fallback: bool = False,
     **parameters: Any,
-) -> Reply:
+) -> Completion:
     """Ask a node, and wait for the whole answer.
 
     Args:
@@ -154,7 +154,7 @@ async def ask_async(
         node: URL of the node.
         model: `dmoa`, `dmoa-mM-kK`, or the node's own model.
         key: the node's API key, if it has one.
-        method, early_stop, fallback: what is done with drafts, see `dmoa.aggregation`.
+        method, early_stop, fallback: what is done with drafts, see `dmoa.protocol.aggregation`.
         parameters: more of OpenAI's parameters, such as `temperature` or `max_tokens`.
 
     Raises:
@@ -163,12 +163,12 @@ async def ask_async(
     how = Aggregation(method, early_stop, fallback)
     items = stream(conversation, node=node, model=model, key=key, aggregation=how, **parameters)
     async for item in items:
-        if isinstance(item, Reply):
+        if isinstance(item, Completion):
             return item
     raise DmoaError(f"the node at {node} ended without an answer")
 
 
-def ask(conversation: Conversation, **options: Any) -> Reply:
+def ask(conversation: Conversation, **options: Any) -> Completion:
     """Like `ask_async`, for programs without an event loop."""
     return asyncio.run(ask_async(conversation, **options))
 

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from dmoa.chat import Sampling
 from dmoa.evaluation.arena import LiveArena
 from dmoa.evaluation.grid import Row, Way, alone
 from dmoa.evaluation.outcomes import inferences_of
+from dmoa.protocol.conversation import Sampling
 
 
 @pytest.mark.real

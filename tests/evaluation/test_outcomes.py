@@ -7,17 +7,17 @@ import pytest
 
 from dmoa.errors import UsageError
 from dmoa.evaluation.intervals import Bootstrap
-from dmoa.evaluation.outcomes import Inference, Outcome, opened
+from dmoa.evaluation.outcomes import GradedAnswer, Inference, opened
 from dmoa.evaluation.timing import as_burst, as_run
 
 
-def outcome(number: int = 0, **changes: object) -> Outcome:
+def outcome(number: int = 0, **changes: object) -> GradedAnswer:
     values: dict[str, object] = {
         "team": "diverse", "way": "m1-k1", "question": number, "owner": 0, "answer": "x",
         "right": True, "tasks": 3, "prompt_tokens": 1, "completion_tokens": 1, "session": 1,
         "started": 0.0, "seconds": 2.0, "layers": [[Inference(0, 0.0, 1.0)]],
     }  # fmt: skip
-    return Outcome(**{**values, **changes})  # type: ignore[arg-type]
+    return GradedAnswer(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_outcomes_survive(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from dmoa.chat import Message
 from dmoa.errors import UsageError
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.arena import Arena, MemoryArena
@@ -15,6 +14,7 @@ from dmoa.evaluation.findings import findings
 from dmoa.evaluation.grid import PAPER_ROWS, Row, Way, alone, methods_of, rows_of
 from dmoa.evaluation.outcomes import opened
 from dmoa.llm.scripted import ScriptedLLM
+from dmoa.protocol.conversation import Message
 from tests.virtual import run_virtual
 
 
@@ -127,7 +127,7 @@ def test_more_questions_continue_the_same_file(tmp_path: Path) -> None:
 
 def test_every_device_gets_every_kind_of_question() -> None:
     study = Study(320, 1)
-    kinds = {(study.own(i), q.group) for i, q in enumerate(study.asked)}
+    kinds = {(study.owner_of(i), q.group) for i, q in enumerate(study.asked)}
     assert len(kinds) == 4 * 5
 
 

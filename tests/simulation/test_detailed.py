@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dmoa.simulation.detailed import replicate_detailed
+from dmoa.simulation.events.engine import replicate_detailed
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.test_kernel import random_trace, tables

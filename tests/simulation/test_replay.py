@@ -6,7 +6,7 @@ import pytest
 
 import dmoa
 from dmoa.errors import BadTrace
-from dmoa.simulation.replay import replay
+from dmoa.simulation.published.replay import replay
 
 
 def prompt(owner, arrival, *layers):

@@ -5,7 +5,7 @@ import pytest
 from dmoa.simulation.study import simulate
 from dmoa.theory.growth import device_growth, equal_growth
 from dmoa.theory.latency import predict
-from dmoa.theory.network import Lengths, Network, equal_network
+from dmoa.theory.network import Lengths, QueueingNetwork, equal_network
 from dmoa.theory.selection import rate_limit_selected
 from tests.simulation.test_kernel import tables
 
@@ -39,7 +39,7 @@ def test_growth_with_tasks_of_different_lengths():
 
 def test_the_slowest_device_grows_as_the_formula_says():
     alphas = (1.0, 1.0, 2.0, 3.0)
-    network = Network(alphas, (0.15,) * 4, 2, 2)
+    network = QueueingNetwork(alphas, (0.15,) * 4, 2, 2)
     outcome = simulate(
         tables(
             network={"devices": 4, "alpha": list(alphas), "rate": 0.15},

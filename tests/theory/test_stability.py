@@ -16,7 +16,7 @@ from dmoa.theory.early_stop import (
 )
 from dmoa.theory.growth import device_growth, equal_growth, growth_per_second
 from dmoa.theory.memory import queue_bytes, task_bytes
-from dmoa.theory.network import Lengths, Network, equal_network, tasks_per_prompt
+from dmoa.theory.network import Lengths, QueueingNetwork, equal_network, tasks_per_prompt
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import (
     device_loads,
@@ -54,7 +54,9 @@ def test_generalised_loads_reduce_to_theorem_1():
 
 def test_every_task_is_counted_once_whatever_the_graph():
     neighbours = ((1, 2), (0, 2, 3), (3, 0), (2, 1))
-    network = Network((1.0, 2.0, 3.0, 1.0), (0.1, 0.0, 0.3, 0.2), 3, 2, neighbours=neighbours)
+    network = QueueingNetwork(
+        (1.0, 2.0, 3.0, 1.0), (0.1, 0.0, 0.3, 0.2), 3, 2, neighbours=neighbours
+    )
     tasks = sum(map(sum, task_rates(network)))
     assert tasks == pytest.approx(sum(network.rates) * network.tasks_per_prompt)
 
@@ -63,15 +65,15 @@ def test_lengths_and_slots_weigh_tasks():
     lengths = Lengths(first=1.0, refining=2.0, aggregating=3.0)
     network = equal_network(8, 1.0, 0.01, 3, 3, lengths)
     assert network_load(network) == pytest.approx(0.01 * (1 * 4 + 2 * 4 * 2 + 3))
-    slotted = Network((1.0, 1.0), (0.1, 0.1), 1, 1, slots=(1, 2))
+    slotted = QueueingNetwork((1.0, 1.0), (0.1, 0.1), 1, 1, slots=(1, 2))
     assert device_loads(slotted) == pytest.approx([0.3, 0.15])
 
 
 def test_rate_limit_of_a_network_keeps_the_proportions_of_its_users():
-    network = Network((1.0, 2.0, 1.0), (0.01, 0.02, 0.0), 2, 1)
+    network = QueueingNetwork((1.0, 2.0, 1.0), (0.01, 0.02, 0.0), 2, 1)
     limit = network_rate_limit(network)
     factor = limit / (sum(network.rates) / 3)
-    scaled = Network(network.alphas, tuple(r * factor for r in network.rates), 2, 1)
+    scaled = QueueingNetwork(network.alphas, tuple(r * factor for r in network.rates), 2, 1)
     assert network_load(scaled) == pytest.approx(1.0)
 
 
@@ -145,7 +147,7 @@ def test_both_growth_formulas_agree_on_equal_devices():
 
 
 def test_only_the_slow_device_grows():
-    growth = device_growth(Network((1.0, 1.0, 1.0, 6.0), (0.04,) * 4, 2, 1))
+    growth = device_growth(QueueingNetwork((1.0, 1.0, 1.0, 6.0), (0.04,) * 4, 2, 1))
     assert growth[:3] == [0.0, 0.0, 0.0]
     assert growth[3] > 0
 
@@ -165,8 +167,11 @@ def test_memory_counts_texts():
         (lambda: equal_network(4, 1.0, 0.1, 1, 4), "only 3 others"),
         (lambda: equal_network(4, 1.0, 0.1, 9, 1), "layers is 9"),
         (lambda: rate_limit_selected([1.0] * 4, 2, 2, 1), "sample is 1"),
-        (lambda: Network((1.0, 1.0), (0.1,), 1, 1), "1 rates for 2 devices"),
-        (lambda: Network((1.0,) * 3, (0.1,) * 3, 1, 2, neighbours=((1,),) * 3), "neighbour"),
+        (lambda: QueueingNetwork((1.0, 1.0), (0.1,), 1, 1), "1 rates for 2 devices"),
+        (
+            lambda: QueueingNetwork((1.0,) * 3, (0.1,) * 3, 1, 2, neighbours=((1,),) * 3),
+            "neighbour",
+        ),
         (lambda: mean_layers(2, 1.5), "agreement is 1.5"),
     ],
 )

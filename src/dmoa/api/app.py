@@ -16,9 +16,9 @@ from dmoa.api import models
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.status import status
-from dmoa.device import Device
+from dmoa.device.device import Device
 from dmoa.errors import DmoaError
-from dmoa.protocol import LayerPolicy
+from dmoa.protocol.prompt import LayerPolicy
 
 
 class _App(FastAPI):

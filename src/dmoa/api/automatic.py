@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dmoa.admission import ladder
 from dmoa.api.models import CommitteeSize
-from dmoa.device import Device
-from dmoa.theory.network import Network
+from dmoa.device.device import Device
+from dmoa.policies.admission import ladder
+from dmoa.theory.network import QueueingNetwork
 from dmoa.theory.stability import network_load
 
 LOAD_LIMIT = 0.8
@@ -37,7 +37,7 @@ def affordable(
         M and k; (0, 0) if nothing else can be afforded.
     """
     for M, k in ladder(layers, min(proposers, len(alphas) - 1)):
-        if network_load(Network(tuple(alphas), tuple(rates), M, k)) <= LOAD_LIMIT:
+        if network_load(QueueingNetwork(tuple(alphas), tuple(rates), M, k)) <= LOAD_LIMIT:
             return M, k
     return 0, 0
 

@@ -15,10 +15,10 @@ from dmoa.api.automatic import Automatic
 from dmoa.api.requests import read_chat_request
 from dmoa.api.responses import completion
 from dmoa.api.stream import AnswerStream, until_disconnected
-from dmoa.device import Device
-from dmoa.events import Finished
-from dmoa.prompts import INSTRUCTION
-from dmoa.protocol import LayerPolicy, Prompt
+from dmoa.device.device import Device
+from dmoa.protocol.events import Finished
+from dmoa.protocol.packing import INSTRUCTION
+from dmoa.protocol.prompt import LayerPolicy, Prompt
 
 
 class ChatCompletions:

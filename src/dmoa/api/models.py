@@ -5,16 +5,17 @@
 * `dmoa-mM-kK`: M layers and K extra proposers;
 * the device's own model under its own name: no collaboration (M = 0).
 
-The first three may end in `-select` or `-vote`, `-stop` and `-fallback`, see `dmoa.aggregation`.
+The first three may end in `-select` or `-vote`, `-stop` and `-fallback`, see
+`dmoa.protocol.aggregation`.
 """
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from dmoa.aggregation import Aggregation
 from dmoa.api.errors import ApiError
-from dmoa.protocol import MAX_LAYERS, MAX_PROPOSERS
+from dmoa.protocol.aggregation import Aggregation
+from dmoa.protocol.prompt import MAX_LAYERS, MAX_PROPOSERS
 
 DEFAULT, AUTOMATIC = "dmoa", "dmoa-auto"
 LISTED = ("dmoa-m1-k1", "dmoa-m1-k3", "dmoa-m1-k3-select", "dmoa-m2-k3", "dmoa-m2-k3-stop")

@@ -9,7 +9,7 @@ from msgspec import Meta
 from starlette.requests import ClientDisconnect
 
 from dmoa.api.errors import ApiError
-from dmoa.chat import Constraints, Message, Role, Sampling
+from dmoa.protocol.conversation import Constraints, Message, Role, Sampling
 
 MAX_BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 30.0

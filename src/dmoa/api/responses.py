@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from dmoa.chat import FunctionPart, ToolCallPart
-from dmoa.events import Finished
-from dmoa.records import PromptRecord
+from dmoa.protocol.conversation import FunctionPart, ToolCallPart
+from dmoa.protocol.events import Finished
+from dmoa.protocol.records import PromptRecord
 
 
 def usage(record: PromptRecord) -> dict[str, int]:

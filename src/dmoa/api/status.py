@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from dmoa.api.models import CommitteeSize
-from dmoa.device import Device
+from dmoa.device.device import Device
 from dmoa.network.messages import Card, DeviceReport
 
 
@@ -55,14 +55,14 @@ async def status(device: Device, default: CommitteeSize, problems: list[str]) ->
     reports = await device.reports()
     return {
         "name": device.name,
-        "id": device.own,
+        "id": device.own_id,
         "layers": default.layers,
         "proposers": default.proposers,
         "open_prompts": device.open_prompts,
         "draining": device.draining,
         "discipline": device.queue.discipline,
         "devices": [
-            _describe(device_id == device.own, card, report)
+            _describe(device_id == device.own_id, card, report)
             for device_id, (card, report) in reports.items()
         ],
         "strangers": device.peer_links.strangers,

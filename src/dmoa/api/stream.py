@@ -14,7 +14,7 @@ from dmoa.api.errors import as_api_error
 from dmoa.api.requests import ChatRequest
 from dmoa.api.responses import ChunkWriter, as_json
 from dmoa.errors import DmoaError
-from dmoa.events import (
+from dmoa.protocol.events import (
     Accepted,
     Aggregating,
     Draft,

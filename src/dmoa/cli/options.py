@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dmoa.aggregation import Aggregation
+    from dmoa.protocol.aggregation import Aggregation
 
 Node = Annotated[str, typer.Option(help="URL of the node.", envvar="DMOA_NODE")]
 Model = Annotated[
@@ -42,8 +42,8 @@ def aggregation(method: str, early_stop: bool, fallback: bool) -> "Aggregation":
     Raises:
         UsageError: there is no such method.
     """
-    from dmoa.aggregation import METHODS, Aggregation
     from dmoa.errors import UsageError
+    from dmoa.protocol.aggregation import METHODS, Aggregation
 
     for known in METHODS:
         if method == known:

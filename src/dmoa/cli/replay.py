@@ -15,7 +15,7 @@ def replay(
 
     from dmoa.cli.output import print_json
     from dmoa.cli.tables import print_table
-    from dmoa.simulation.replay import replay as replayed
+    from dmoa.simulation.published.replay import replay as replayed
 
     found = replayed(trace)
     if as_json:

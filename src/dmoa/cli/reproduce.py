@@ -37,7 +37,7 @@ def tables(
     from dmoa.report.paper import accuracy_table, burst_picture, burst_table, steady_table
 
     _check(picture)
-    from dmoa.simulation.paper import reproduce_tables
+    from dmoa.simulation.published.paper import reproduce_tables
 
     measured = shipped() if questions is None else _measure(questions, seed)
     with bar("bursts and steady states") as tell:
@@ -77,7 +77,7 @@ def theorem(
     from dmoa.report.paper import theorem_picture, theorem_table
 
     _check(picture)
-    from dmoa.simulation.paper import reproduce_theorem
+    from dmoa.simulation.published.paper import reproduce_theorem
 
     with bar("both sides of load 1") as tell:
         found = reproduce_theorem(prompts, seed, tell)

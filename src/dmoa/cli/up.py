@@ -70,8 +70,8 @@ def up(
     import asyncio
 
     from dmoa.cli.output import say
-    from dmoa.config import load_settings
-    from dmoa.node import serve
+    from dmoa.node.process import serve
+    from dmoa.node.settings import load_settings
 
     flags: dict[str, Any] = {
         "name": name,

@@ -15,8 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from dmoa.client import Progress, Reply, TextPiece, stream
-from dmoa.local import DeviceProcess, LocalNetwork
+from dmoa.client import Completion, Progress, TextPiece, stream
+from dmoa.node.local import DeviceProcess, LocalNetwork
 from dmoa.report.layers import LayersView
 from dmoa.text import printable
 
@@ -44,10 +44,10 @@ class Exchange:
         self._url = device.url
         self._view = LayersView()
         self._text = ""
-        self._reply: Reply | None = None
+        self._reply: Completion | None = None
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> Completion:
         """The whole answer, once it is there."""
         assert self._reply is not None
         return self._reply
@@ -71,7 +71,7 @@ class Exchange:
                     case TextPiece(text=text):
                         self.first_token = self.first_token or time.perf_counter() - started
                         self._text += text
-                    case Reply():
+                    case Completion():
                         self._reply = item
         self.seconds = time.perf_counter() - started
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from dmoa.client import client
 from dmoa.evaluation import pocketqa
 from dmoa.llm import pocket
-from dmoa.local import DeviceProcess, LocalNetwork
+from dmoa.node.local import DeviceProcess, LocalNetwork
 from dmoa.text import printable
 
 QUESTIONS = 40

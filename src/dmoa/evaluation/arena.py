@@ -14,18 +14,18 @@ from typing import Protocol
 
 import msgspec
 
-from dmoa.aggregation import Experience
-from dmoa.chat import Message, Sampling
 from dmoa.client import ask_async
-from dmoa.device import Device
+from dmoa.device.device import Device
+from dmoa.device.queue import DeviceQueue
 from dmoa.errors import DmoaError
 from dmoa.evaluation.grid import Way
 from dmoa.llm.interface import LLM
-from dmoa.local import NAMES, LocalNetwork
 from dmoa.network.memory import MemoryHub
-from dmoa.protocol import LayerPolicy, Prompt, answer
-from dmoa.queue import DeviceQueue
-from dmoa.records import PromptRecord
+from dmoa.node.local import NAMES, LocalNetwork
+from dmoa.protocol.aggregation import Experience
+from dmoa.protocol.conversation import Message, Sampling
+from dmoa.protocol.prompt import LayerPolicy, Prompt, answer
+from dmoa.protocol.records import PromptRecord
 
 PATIENT = LayerPolicy(deadline=3600.0, quorum=1.0)
 """An experiment waits for every draft."""
@@ -35,7 +35,7 @@ GREETING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Reply:
+class ArenaAnswer:
     """An answer, and the tree of its inferences."""
 
     text: str
@@ -53,7 +53,7 @@ class Arena(Protocol):
 
     async def ask(
         self, owner: int, question: str, way: Way, sampling: Sampling, draw: random.Random
-    ) -> Reply:
+    ) -> ArenaAnswer:
         """What the user of a device gets.
 
         Args:
@@ -105,7 +105,7 @@ class MemoryArena:
 
     async def ask(
         self, owner: int, question: str, way: Way, sampling: Sampling, draw: random.Random
-    ) -> Reply:
+    ) -> ArenaAnswer:
         """See `Arena.ask`."""
         prompt = Prompt(
             [Message(role="user", content=question)],
@@ -117,7 +117,7 @@ class MemoryArena:
         )
         experience = self._experience.setdefault((owner, way.name), Experience())
         finished = await answer(prompt, self._devices[owner], draw, lambda event: None, experience)
-        return Reply(finished.text, finished.record)
+        return ArenaAnswer(finished.text, finished.record)
 
     async def close(self) -> None:
         """See `Arena.close`."""
@@ -143,7 +143,7 @@ class LiveArena:
 
     async def ask(
         self, owner: int, question: str, way: Way, sampling: Sampling, draw: random.Random
-    ) -> Reply:
+    ) -> ArenaAnswer:
         """See `Arena.ask`."""
         reply = await ask_async(
             question,
@@ -158,7 +158,7 @@ class LiveArena:
             raise DmoaError(
                 f"{self.names[owner]} answered without the tree of the prompt: {error}"
             ) from None
-        return Reply(reply.text, record)
+        return ArenaAnswer(reply.text, record)
 
     async def close(self) -> None:
         """See `Arena.close`."""

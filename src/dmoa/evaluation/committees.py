@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dmoa.aggregation import Method
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.arena import OpenArena
 from dmoa.evaluation.experiment import Batch, Conditions, Experiment, Job
 from dmoa.evaluation.grid import PAPER_ROWS, Row, Way, alone
-from dmoa.evaluation.outcomes import Outcome, Outcomes
+from dmoa.evaluation.outcomes import GradedAnswer, Outcomes
+from dmoa.protocol.aggregation import Method
 
 TEAMS = ("same", "diverse")
 
@@ -81,7 +81,7 @@ class Study:
         """Samples of every LLM: their votes together cost what the largest row costs."""
         return math.ceil(self.most_samples / len(self.llms)) if self.baselines else 0
 
-    def own(self, question: int) -> int:
+    def owner_of(self, question: int) -> int:
         """Number of the device, and of the LLM, that a question is asked of.
 
         Kinds of questions come round every `pocketqa.PERIOD`; each device gets all of them.
@@ -93,14 +93,14 @@ class Study:
     def singles(self) -> list[Batch]:
         """Each LLM alone. The own ones first: their latency is that of the row M = 0."""
         questions, devices = range(self.questions), range(len(self.llms))
-        first = [Job(self.llms[self.own(i)], alone(), i, self.own(i)) for i in questions]
+        first = [Job(self.llms[self.owner_of(i)], alone(), i, self.owner_of(i)) for i in questions]
         ways = [alone(sample) for sample in range(self.most_samples)]
         rest = [
             Job(self.llms[device], way, i, device)
             for way in [*ways, *([alone(greedy=True)] if self.baselines else [])]
             for i in questions
             for device in devices
-            if device == self.own(i) or way.sample < self.samples
+            if device == self.owner_of(i) or way.sample < self.samples
         ]
         known = set(first)
         return [
@@ -111,7 +111,9 @@ class Study:
     def diverse(self) -> list[Batch]:
         """The committees of different LLMs."""
         return [
-            Batch(self.llms, [Job("diverse", way, i, self.own(i)) for i in range(self.questions)])
+            Batch(
+                self.llms, [Job("diverse", way, i, self.owner_of(i)) for i in range(self.questions)]
+            )
             for way in self.committees
         ]
 
@@ -124,7 +126,7 @@ class Study:
                 [
                     Job(llm, way, i, i // n % n)
                     for i in range(self.questions)
-                    if self.own(i) == device
+                    if self.owner_of(i) == device
                 ],
             )
             for device, llm in enumerate(self.llms)
@@ -138,7 +140,7 @@ class Study:
             Job(best, alone(sample), i, device)
             for sample in range(self.samples, self.most_samples)
             for i in range(self.questions)
-            if self.own(i) != device
+            if self.owner_of(i) != device
         ]
         committees = [
             Batch((best,) * n, [Job(best, Way(row), i, i // n % n) for i in range(self.questions)])
@@ -149,10 +151,10 @@ class Study:
 
     # --- what came out -------------------------------------------------------------------
 
-    def of_row(self, outcomes: Outcomes, team: str, way: Way) -> list[Outcome]:
+    def of_row(self, outcomes: Outcomes, team: str, way: Way) -> list[GradedAnswer]:
         """The outcomes of one row, question by question."""
         return [
-            outcomes[team if team == "diverse" and way.row.layers else self.llms[self.own(i)],
+            outcomes[team if team == "diverse" and way.row.layers else self.llms[self.owner_of(i)],
                      way.name, i]
             for i in range(self.questions)
         ]  # fmt: skip

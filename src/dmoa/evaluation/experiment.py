@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from dmoa.chat import Sampling
 from dmoa.evaluation.arena import Arena, OpenArena
 from dmoa.evaluation.grid import Way
-from dmoa.evaluation.outcomes import Outcome, Outcomes, inferences_of
+from dmoa.evaluation.outcomes import GradedAnswer, Outcomes, inferences_of
+from dmoa.protocol.conversation import Sampling
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Experiment:
         seconds = now() - started
         record = reply.record
         self.outcomes.add(
-            Outcome(
+            GradedAnswer(
                 team=job.team,
                 way=way.name,
                 question=job.question,

@@ -12,7 +12,7 @@ from dmoa.evaluation import pocketqa
 from dmoa.evaluation.committees import Study, plurality
 from dmoa.evaluation.grid import Row, Way, alone
 from dmoa.evaluation.intervals import Bootstrap
-from dmoa.evaluation.outcomes import Inference, Outcome, Outcomes
+from dmoa.evaluation.outcomes import GradedAnswer, Inference, Outcomes
 from dmoa.evaluation.timing import as_burst, as_run
 
 Bits = list[float]
@@ -86,7 +86,7 @@ class _Findings:
             "against": self._against(way, bits) if self.study.baselines and way.row.layers else {},
         }
 
-    def _drafts(self, outcomes: Sequence[Outcome], bits: Bits) -> dict[str, Any]:
+    def _drafts(self, outcomes: Sequence[GradedAnswer], bits: Bits) -> dict[str, Any]:
         """What the last drafts would have given by other rules, and what the row has more."""
         texts = [[inference.text for inference in last_drafts(o)] for o in outcomes]
         rules: dict[str, Callable[[list[str], pocketqa.Question], bool]] = {
@@ -121,7 +121,7 @@ class _Findings:
         greedy = [alone(greedy=True)]
 
         def owner(i: int) -> str:
-            return study.llms[study.own(i)]
+            return study.llms[study.owner_of(i)]
 
         def samples(llm: str, i: int, count: int) -> list[str]:
             return [self.outcomes[llm, alone(s).name, i].answer for s in range(count)]
@@ -130,7 +130,7 @@ class _Findings:
             """Answers of all LLMs in turn, the own one first."""
             n = len(study.llms)
             return [
-                self.outcomes[study.llms[(study.own(i) + t) % n], alone(t // n).name, i].answer
+                self.outcomes[study.llms[(study.owner_of(i) + t) % n], alone(t // n).name, i].answer
                 for t in range(tasks)
             ]
 
@@ -201,7 +201,7 @@ class _Findings:
         }
 
 
-def last_drafts(outcome: Outcome) -> list[Inference]:
+def last_drafts(outcome: GradedAnswer) -> list[Inference]:
     """The last layer of proposers: an aggregator is alone in its layer, they never are."""
     return next(layer for layer in reversed(outcome.layers) if len(layer) > 1)
 

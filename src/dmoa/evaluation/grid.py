@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dmoa.aggregation import METHODS, Aggregation, Method
 from dmoa.errors import UsageError
-from dmoa.protocol import MAX_LAYERS
+from dmoa.protocol.aggregation import METHODS, Aggregation, Method
+from dmoa.protocol.prompt import MAX_LAYERS
 
 _ROW = re.compile(r"m?(\d{1,3})-k?(\d{1,3})")
 

@@ -18,11 +18,11 @@ from filelock import FileLock, Timeout
 from dmoa.errors import UsageError
 from dmoa.evaluation.alpacaeval import Annotation
 
-Outcome = Literal["judged", "nonsense", "refused", "timed out", "rate limited", "failed"]
+CallOutcome = Literal["judged", "nonsense", "refused", "timed out", "rate limited", "failed"]
 
 
 @dataclass(frozen=True)
-class Reply:
+class Judgement:
     """One call of the judge and what became of it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Reply:
     """
 
     key: str
-    outcome: Outcome
+    outcome: CallOutcome
     preference: float | None
     text: str
     attempt: int
@@ -56,11 +56,11 @@ class Judgements:
         judged: the good reply to each question that has one, by key.
     """
 
-    def __init__(self, path: Path, file: TextIO, judged: dict[str, Reply]) -> None:
+    def __init__(self, path: Path, file: TextIO, judged: dict[str, Judgement]) -> None:
         self._path, self._file = path, file
         self.judged = judged
 
-    def add(self, reply: Reply) -> None:
+    def add(self, reply: Judgement) -> None:
         """Keep a reply, on disk when this returns."""
         self._file.write(json.dumps(asdict(reply), ensure_ascii=False) + "\n")
         self._file.flush()
@@ -86,8 +86,8 @@ def opened(path: Path) -> Iterator[Judgements]:
         raise UsageError(f"another run writes to {path}; wait for it or name another") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Reply], int]:
-    judged: dict[str, Reply] = {}
+def _read(path: Path) -> tuple[dict[str, Judgement], int]:
+    judged: dict[str, Judgement] = {}
     good_bytes = 0
     if not path.exists():
         return judged, good_bytes
@@ -95,7 +95,7 @@ def _read(path: Path) -> tuple[dict[str, Reply], int]:
         if not line.endswith(b"\n"):  # cut in the middle of a write
             break
         try:
-            reply = Reply(**json.loads(line))
+            reply = Judgement(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{path}, line {number} is no judgement of dmoa ({error});"

@@ -23,7 +23,7 @@ from openai.types.chat import ChatCompletion
 
 from dmoa.errors import DmoaError, UsageError
 from dmoa.evaluation.alpacaeval import Annotation
-from dmoa.evaluation.judgements import Judgements, Outcome, Reply, key_of, opened
+from dmoa.evaluation.judgements import CallOutcome, Judgement, Judgements, key_of, opened
 
 # Both outputs go in as JSON strings, so that no output can close its own quotes.
 _QUESTION = """\
@@ -63,7 +63,7 @@ class Verdicts:
     """
 
     annotations: list[Annotation]
-    unjudged: Counter[Outcome]
+    unjudged: Counter[CallOutcome]
     calls: int
     input_tokens: int
     output_tokens: int
@@ -139,8 +139,8 @@ class Judge:
             for a in annotations
             for order in self._orders
         }
-        made: list[Reply] = []
-        last: dict[str, Outcome] = {}
+        made: list[Judgement] = []
+        last: dict[str, CallOutcome] = {}
         with opened(results) as kept:
             todo = [key for key in questions if key not in kept.judged]
             waiting = iter(todo)
@@ -193,8 +193,8 @@ class Judge:
         annotation: Annotation,
         model_first: bool,
         kept: Judgements,
-        made: list[Reply],
-    ) -> Reply:
+        made: list[Judgement],
+    ) -> Judgement:
         for attempt in range(1, self._attempts + 1):
             reply, wait = await self._ask(client, key, annotation, model_first, attempt)
             kept.add(reply)
@@ -213,7 +213,7 @@ class Judge:
         annotation: Annotation,
         model_first: bool,
         attempt: int,
-    ) -> tuple[Reply, float]:
+    ) -> tuple[Judgement, float]:
         """One call; also the seconds that the server asks us to wait before the next."""
         first, second = annotation.baseline_output, annotation.output
         if model_first:
@@ -224,8 +224,8 @@ class Judge:
             second=json.dumps(second, ensure_ascii=False),
         )
 
-        def failed(outcome: Outcome, error: Exception) -> Reply:
-            return Reply(key, outcome, None, str(error), attempt)
+        def failed(outcome: CallOutcome, error: Exception) -> Judgement:
+            return Judgement(key, outcome, None, str(error), attempt)
 
         try:
             completion = await self._complete(client, question)
@@ -249,7 +249,7 @@ class Judge:
         if second_is_better is not None:
             preference = 2 - second_is_better if model_first else 1 + second_is_better
         usage = getattr(completion, "usage", None)
-        return Reply(
+        return Judgement(
             key,
             outcome,
             preference,
@@ -278,7 +278,7 @@ class Judge:
         return completion
 
 
-def read_verdict(completion: object) -> tuple[Outcome, float | None, str]:
+def read_verdict(completion: object) -> tuple[CallOutcome, float | None, str]:
     """What a reply says.
 
     Returns:

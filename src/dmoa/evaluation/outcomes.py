@@ -13,7 +13,7 @@ import filelock
 import msgspec
 
 from dmoa.errors import UsageError
-from dmoa.records import PromptRecord
+from dmoa.protocol.records import PromptRecord
 
 FORMAT = 1
 
@@ -27,7 +27,7 @@ class Inference(msgspec.Struct, frozen=True, array_like=True):
     text: str = ""
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class GradedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question, answered in one way by one team.
 
     Attributes:
@@ -95,7 +95,9 @@ class Outcomes:
         path: the file.
     """
 
-    def __init__(self, path: Path, session: int, known: list[Outcome], file: IO[bytes]) -> None:
+    def __init__(
+        self, path: Path, session: int, known: list[GradedAnswer], file: IO[bytes]
+    ) -> None:
         self.path = path
         self.session = session
         self._known = {outcome.key: outcome for outcome in known}
@@ -107,10 +109,10 @@ class Outcomes:
     def __contains__(self, key: object) -> bool:
         return key in self._known
 
-    def __getitem__(self, key: tuple[str, str, int]) -> Outcome:
+    def __getitem__(self, key: tuple[str, str, int]) -> GradedAnswer:
         return self._known[key]
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: GradedAnswer) -> None:
         """Keep an outcome; it is on the disk when this returns, or as good as."""
         self._known[outcome.key] = outcome
         self._file.write(msgspec.json.encode(outcome) + b"\n")
@@ -170,9 +172,9 @@ def _check(path: Path, line: bytes, header: dict[str, Any]) -> None:
             )
 
 
-def _read(path: Path, number: int, line: bytes) -> Outcome:
+def _read(path: Path, number: int, line: bytes) -> GradedAnswer:
     try:
-        return msgspec.json.decode(line, type=Outcome)
+        return msgspec.json.decode(line, type=GradedAnswer)
     except msgspec.DecodeError as error:
         raise _broken(path, number, error) from None
 

@@ -21,7 +21,7 @@ from dmoa.evaluation.intervals import Bootstrap
 from dmoa.evaluation.outcomes import Outcomes
 from dmoa.evaluation.winrate import win_rate
 from dmoa.llm.recorded import replay
-from dmoa.prompts import strip_reasoning
+from dmoa.protocol.packing import strip_reasoning
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dmoa.evaluation.outcomes import Outcome
-from dmoa.simulation.replay import Prompt, replay_prompts
+from dmoa.evaluation.outcomes import GradedAnswer
+from dmoa.simulation.published.replay import TracedPrompt, replay_prompts
 
 BURST = 10
 """Prompts of the paper's experiment."""
@@ -25,14 +25,14 @@ ARRIVALS = 46.0
 DRAWS = 200
 
 
-def mean_service(outcomes: Sequence[Outcome]) -> float:
+def mean_service(outcomes: Sequence[GradedAnswer]) -> float:
     """Seconds of an inference on average."""
     return statistics.fmean(i.service_seconds for o in outcomes for i in o.inferences)
 
 
-def as_run(outcomes: Sequence[Outcome], devices: int) -> dict[str, float]:
+def as_run(outcomes: Sequence[GradedAnswer], devices: int) -> dict[str, float]:
     """Mean latency in seconds, its 95th percentile, mean queue per device, mean service time."""
-    spans: dict[tuple[int, str], list[Outcome]] = defaultdict(list)
+    spans: dict[tuple[int, str], list[GradedAnswer]] = defaultdict(list)
     for outcome in outcomes:
         spans[outcome.session, outcome.team].append(outcome)
     observed = sum(
@@ -49,7 +49,7 @@ def as_run(outcomes: Sequence[Outcome], devices: int) -> dict[str, float]:
     }
 
 
-def as_burst(outcomes: Sequence[Outcome], seed: int, draws: int = DRAWS) -> dict[str, Any]:
+def as_burst(outcomes: Sequence[GradedAnswer], seed: int, draws: int = DRAWS) -> dict[str, Any]:
     """Latency in seconds and queue of bursts of ten: mean, and what 90 % of them lie between.
 
     Args:
@@ -71,12 +71,12 @@ def as_burst(outcomes: Sequence[Outcome], seed: int, draws: int = DRAWS) -> dict
     return {"draws": draws, "latency": _spread(latency), "queue": _spread(queue)}
 
 
-def _prompt(outcome: Outcome, arrival: float) -> Prompt:
+def _prompt(outcome: GradedAnswer, arrival: float) -> TracedPrompt:
     layers = tuple(
         {inference.device + 1: inference.service_seconds for inference in layer}
         for layer in outcome.layers
     )
-    return Prompt(arrival, outcome.owner + 1, layers)
+    return TracedPrompt(arrival, outcome.owner + 1, layers)
 
 
 def _spread(values: Any) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from dmoa.chat import Constraints, Message, Sampling
 from dmoa.llm.interface import End, ModelInfo, Token
 from dmoa.llm.llamacpp import LlamaCpp
 from dmoa.llm.server import estimate_tokens
+from dmoa.protocol.conversation import Constraints, Message, Sampling
 
 
 class WholeAnswers:

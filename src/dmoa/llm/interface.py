@@ -5,8 +5,15 @@ from typing import Protocol
 
 import msgspec
 
-from dmoa.chat import Constraints, FinishReason, Message, Sampling, ToolCallPart, Usage
-from dmoa.prompts import Pack
+from dmoa.protocol.conversation import (
+    Constraints,
+    FinishReason,
+    Message,
+    Sampling,
+    ToolCallPart,
+    Usage,
+)
+from dmoa.protocol.packing import Pack
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -26,7 +33,7 @@ class End(msgspec.Struct, frozen=True):
 class ModelInfo(msgspec.Struct, frozen=True):
     """What an LLM says of itself: its name, and the tokens that its window holds.
 
-    Its speed is not asked for but measured, in the same way for every LLM (`measurement.py`).
+    Its speed is not asked for but measured, in the same way for every LLM (`device/meter.py`).
     """
 
     name: str

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmoa.chat import Message, Sampling, Usage
 from dmoa.errors import LLMError, UsageError
 from dmoa.llm.interface import End
 from dmoa.llm.openai import OpenAICompatible
-from dmoa.prompts import Pack, pack
+from dmoa.protocol.conversation import Message, Sampling, Usage
+from dmoa.protocol.packing import Pack, pack
 
 DEFAULT_CONTEXT = 4096
 # Work on a prompt can be cancelled between batches; small ones cost no speed on CPUs.

@@ -11,11 +11,18 @@ import msgspec
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from dmoa.chat import Constraints, Message, Sampling, ToolCallPart, Usage, finish_reason
 from dmoa.errors import ContextExceeded, LLMError, LLMUnavailable, UsageError
 from dmoa.llm.interface import End, ModelInfo, Token
 from dmoa.llm.server import NoServer, Server, find_out, list_models
-from dmoa.prompts import Pack, pack
+from dmoa.protocol.conversation import (
+    Constraints,
+    Message,
+    Sampling,
+    ToolCallPart,
+    Usage,
+    finish_reason,
+)
+from dmoa.protocol.packing import Pack, pack
 from dmoa.text import check_url
 
 CONNECT_SECONDS = 5.0

@@ -7,10 +7,10 @@ key. On the command line: `recorded:PATH`, a file of outputs in AlpacaEval's for
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dmoa.chat import Message
 from dmoa.errors import LLMError
 from dmoa.evaluation.alpacaeval import read_annotations
 from dmoa.llm.scripted import ScriptedLLM
+from dmoa.protocol.conversation import Message
 
 CONTEXT_LENGTH = 1 << 20  # nothing is read, so any prompt fits
 

@@ -9,11 +9,11 @@ import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from dmoa.chat import Constraints, Message, Sampling, Usage, finish_reason
 from dmoa.errors import ContextExceeded, UsageError
 from dmoa.llm.interface import End, ModelInfo, Token
 from dmoa.llm.server import estimate_tokens
-from dmoa.prompts import Pack, pack
+from dmoa.protocol.conversation import Constraints, Message, Sampling, Usage, finish_reason
+from dmoa.protocol.packing import Pack, pack
 
 MAX_PIECES = 8
 DISTRIBUTIONS = ("deterministic", "exponential", "lognormal", "erlang")

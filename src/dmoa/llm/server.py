@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import openai
 
-from dmoa.chat import Message
+from dmoa.protocol.conversation import Message
 
 Kind = Literal["llama.cpp", "vllm", "ollama", "lmstudio", "unknown"]
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from dmoa.chat import Count
 from dmoa.errors import MessageError
-from dmoa.tasks import Answer, Id, Piece, Seconds, Task, Waiting, Working
+from dmoa.protocol.conversation import Count
+from dmoa.protocol.tasks import Answer, Id, Piece, Seconds, Task, Waiting, Working
 
 # What a stranger says of itself is kept in memory and shown on terminals.
 MAX_NAME, MAX_MODEL = 64, 128

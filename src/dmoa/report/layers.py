@@ -18,7 +18,7 @@ _MARKS = {
 class LayersView:
     """What is known of a prompt's layers, from the events of its progress.
 
-    Each event is a dictionary as `dmoa.events` writes it.
+    Each event is a dictionary as `dmoa.protocol.events` writes it.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ async def show(items: Any, console: "Console", write: Any) -> Any:
 
     from rich.live import Live
 
-    from dmoa.client import Progress, Reply, TextPiece
+    from dmoa.client import Completion, Progress, TextPiece
 
     view = LayersView()
     live = Live(console=console, refresh_per_second=8, transient=False)
@@ -127,7 +127,7 @@ async def show(items: Any, console: "Console", write: Any) -> Any:
                             if not console.is_terminal:
                                 console.print()  # a file has no line of its own for the table
                         write(text)
-                    case Reply():
+                    case Completion():
                         return item
     finally:
         live.stop()

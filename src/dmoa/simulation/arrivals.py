@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmoa.errors import BadScenario
-from dmoa.simulation.kernel import Arrivals
+from dmoa.simulation.fcfs.kernel import Arrivals
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from dmoa.errors import UsageError
 from dmoa.theory.checks import check_not_negative
 from dmoa.theory.growth import growth_per_second
-from dmoa.theory.network import Network, spread
+from dmoa.theory.network import QueueingNetwork, spread
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import network_load, network_rate_limit
 
@@ -95,7 +95,7 @@ def plan(
         if not several:
             raise UsageError("devices is missing; give a number, or one alpha a device")
         devices = len(several[0])
-    network = Network(
+    network = QueueingNetwork(
         spread("alpha", alpha, devices), spread("rate", rate, devices), layers, proposers
     )
     load = network_load(network)
@@ -111,7 +111,7 @@ def plan(
         elif sum(network.rates) > 0:
             latency, p95, queue = _simulated(network, cv)
             method = SIMULATION
-    uniform = Network(network.alphas, (1.0,) * devices, layers, proposers)
+    uniform = QueueingNetwork(network.alphas, (1.0,) * devices, layers, proposers)
     equal_users = len(set(network.rates)) == 1
     weights = None if equal_users else network.rates
     return Plan(
@@ -174,7 +174,9 @@ def largest(
     return max(fitting, key=lambda p: (p.tasks_per_prompt, p.layers), default=None)
 
 
-def _simulated(network: Network, cv: float) -> tuple[float | None, float | None, float | None]:
+def _simulated(
+    network: QueueingNetwork, cv: float
+) -> tuple[float | None, float | None, float | None]:
     """Latency, its 95th percentile and queue of unequal devices, from a fixed seed."""
     from dmoa.simulation.extra import needed
     from dmoa.simulation.study import simulate

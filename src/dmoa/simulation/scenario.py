@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dmoa.errors import BadScenario, UsageError
-from dmoa.theory.network import Lengths, Network, spread
+from dmoa.theory.network import Lengths, QueueingNetwork, spread
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -138,7 +138,7 @@ class Scenario(Table):
     run: RunTable = RunTable()
     sweep: dict[str, list[Any]] = {}
 
-    def sample_size(self, network: Network) -> int:
+    def sample_size(self, network: QueueingNetwork) -> int:
         """Devices of which `backlog` takes the least loaded: at most all that each may ask."""
         others = min(map(len, network.neighbours)) if network.neighbours else network.size - 1
         return min(self.protocol.sample or others, others)
@@ -159,7 +159,7 @@ class Scenario(Table):
         """Whether queues cannot grow for ever, whatever the load."""
         return self.queue.bound is not None or self.admission.target is not None
 
-    def to_network(self) -> Network:
+    def to_network(self) -> QueueingNetwork:
         """The network, in the terms of the theory.
 
         Raises:
@@ -177,7 +177,7 @@ class Scenario(Table):
             raise UsageError(
                 f"quorum is {protocol.quorum}, but a layer has {protocol.proposers + 1} tasks"
             )
-        network = Network(
+        network = QueueingNetwork(
             spread("alpha", table.alpha, devices),
             spread("rate", table.rate, devices),
             protocol.layers,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dmoa.theory.network import Network
+from dmoa.theory.network import QueueingNetwork
 
 LONGEST_WARMUP = 20_000_000  # prompts; beyond it a simulation would take memory for gigabytes
 _RELAXATIONS = 5.0
@@ -42,7 +42,7 @@ def student_quantile(share: float, degrees: int) -> float:
     return float(stdtrit(degrees, share))
 
 
-def relaxation_time(network: Network, load: float, c2: float) -> float:
+def relaxation_time(network: QueueingNetwork, load: float, c2: float) -> float:
     """Seconds in which a queue that starts empty forgets that, about.
 
     The relaxation time of a queue with Poisson arrivals in heavy traffic,
@@ -52,7 +52,7 @@ def relaxation_time(network: Network, load: float, c2: float) -> float:
     return (1 + c2) * max(network.alphas) / (1 - math.sqrt(rho)) ** 2
 
 
-def warmup_prompts(network: Network, load: float, c2: float) -> tuple[int, bool]:
+def warmup_prompts(network: QueueingNetwork, load: float, c2: float) -> tuple[int, bool]:
     """Prompts that arrive in five relaxation times, and whether so many can be afforded.
 
     Args:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmoa.simulation.arrivals import Recorded, load_arrivals
-from dmoa.simulation.engine import Progress, Replication, compile_kernel, replicate
+from dmoa.simulation.fcfs.engine import Progress, Replication, compile_kernel, replicate
 from dmoa.simulation.scenario import Scenario, load_scenario, scenario_of
 from dmoa.simulation.statistics import LONGEST_WARMUP, estimate, mser5, warmup_prompts
-from dmoa.theory.network import Network
+from dmoa.theory.network import QueueingNetwork
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import network_load
 
@@ -27,7 +27,7 @@ _BOUNDED_LOAD = 0.9
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulationResult:
     """What a simulation found; seconds, and tasks per device.
 
     Attributes:
@@ -76,7 +76,7 @@ def simulate(
     recorded: Recorded | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Outcome:
+) -> SimulationResult:
     """Simulate a scenario by independent replications.
 
     The result depends on the scenario and its seed only, not on the number of threads.
@@ -123,7 +123,7 @@ def run_replications(
         run = replicate
         compile_kernel()
     else:
-        from dmoa.simulation.detailed import compile_detailed, replicate_detailed
+        from dmoa.simulation.events.engine import compile_detailed, replicate_detailed
 
         run = replicate_detailed
         compile_detailed()
@@ -157,7 +157,7 @@ def run_replications(
             stopped.set()
 
 
-def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome:
+def put_together(scenario: Scenario, replications: list[Replication]) -> SimulationResult:
     """Means and intervals over replications."""
     network = scenario.to_network()
     stable = is_stable(scenario, network)
@@ -174,7 +174,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
     wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
-    return Outcome(
+    return SimulationResult(
         stable=stable,
         load=policy_load(scenario, network),
         latency=latency,
@@ -193,7 +193,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Outcome
     )
 
 
-def _fastest_growth(network: Network, slopes: list[Array]) -> float:
+def _fastest_growth(network: QueueingNetwork, slopes: list[Array]) -> float:
     """Growth of the fastest-growing queue, tasks/s.
 
     Averaged over replications and over devices that are alike: the largest of noisy slopes
@@ -230,14 +230,14 @@ def _binned(latencies: Array) -> Array:
     return means
 
 
-def is_stable(scenario: Scenario, network: Network) -> bool:
+def is_stable(scenario: Scenario, network: QueueingNetwork) -> bool:
     """Whether the scenario has a steady state (a burst and bounded queues always do)."""
     if scenario.is_bounded or scenario.arrivals.law != "poisson":
         return True
     return policy_load(scenario, network) < 1
 
 
-def policy_load(scenario: Scenario, network: Network) -> float:
+def policy_load(scenario: Scenario, network: QueueingNetwork) -> float:
     """Load of the busiest device, or the share of the rate limit where proposers are chosen.
 
     With the policy `backlog` the limit is that of free choice (`theory.selection`), in a

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dmoa.errors import BadScenario, NoCluster, UsageError
-from dmoa.simulation.engine import Progress
+from dmoa.simulation.fcfs.engine import Progress
 from dmoa.simulation.scenario import Scenario, scenario_of
 from dmoa.simulation.study import StoppedEarly, simulate
 
@@ -70,7 +70,7 @@ def sweep(
         progress: is told the share that is done.
 
     Returns:
-        A row for each point in order: `point`, its values, and the fields of `Outcome`.
+        A row for each point in order: `point`, its values, and the fields of `SimulationResult`.
 
     Raises:
         BadScenario: a point makes no sense.

@@ -10,7 +10,7 @@ from dmoa.theory.early_stop import (
 from dmoa.theory.growth import device_growth, equal_growth, growth_per_second
 from dmoa.theory.latency import Prediction, predict
 from dmoa.theory.memory import queue_bytes, task_bytes
-from dmoa.theory.network import Lengths, Network, equal_network, tasks_per_prompt
+from dmoa.theory.network import Lengths, QueueingNetwork, equal_network, tasks_per_prompt
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import (
     device_loads,
@@ -24,8 +24,8 @@ from dmoa.theory.stability import (
 
 __all__ = [
     "Lengths",
-    "Network",
     "Prediction",
+    "QueueingNetwork",
     "device_growth",
     "device_loads",
     "equal_growth",

@@ -9,13 +9,13 @@ simulation they were within 2 to 4 % (equal devices) and 3 % (different ones).
 import math
 
 from dmoa.errors import UsageError
-from dmoa.theory.network import Network
+from dmoa.theory.network import QueueingNetwork
 from dmoa.theory.stability import network_load
 
 _TOLERANCE = 1e-12
 
 
-def growth_per_second(network: Network) -> float:
+def growth_per_second(network: QueueingNetwork) -> float:
     """Tasks per second by which the fastest-growing queue grows; 0 when stable.
 
     Equal devices: `equal_growth`. Others: `device_growth`, which takes one mean service time a
@@ -28,7 +28,7 @@ def growth_per_second(network: Network) -> float:
     return max(device_growth(network))
 
 
-def equal_growth(network: Network) -> float:
+def equal_growth(network: QueueingNetwork) -> float:
     """Growth of each queue of an equal network, tasks per second.
 
     g solves g = lambda [a_p (k+1) + a_r (k+1) sum_{j=1}^{M-1} g^-j + a_a g^-M]; tasks come at
@@ -61,7 +61,7 @@ def equal_growth(network: Network) -> float:
     return tasks * (1 - 1 / g)
 
 
-def device_growth(network: Network) -> list[float]:
+def device_growth(network: QueueingNetwork) -> list[float]:
     """Growth of each device's queue, tasks per second.
 
     r_i = E_S[1 / max(g_i, max_S g)] over the k drawn is the rate at which user i's layers pass

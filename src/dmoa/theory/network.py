@@ -30,7 +30,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Network:
+class QueueingNetwork:
     """n devices and their users.
 
     Attributes:
@@ -119,10 +119,10 @@ def equal_network(
     layers: int,
     proposers: int,
     lengths: Lengths = Lengths(),
-) -> Network:
+) -> QueueingNetwork:
     """`devices` alike, the paper's setting."""
     check_count("devices", devices)
-    return Network((alpha,) * devices, (rate,) * devices, layers, proposers, lengths)
+    return QueueingNetwork((alpha,) * devices, (rate,) * devices, layers, proposers, lengths)
 
 
 def tasks_per_prompt(layers: int, proposers: int) -> int:

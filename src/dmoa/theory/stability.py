@@ -10,7 +10,7 @@ validated, not proved here.
 from collections.abc import Sequence
 
 from dmoa.theory.checks import check_not_negative, check_positive, check_shape
-from dmoa.theory.network import Network, spread, tasks_per_prompt
+from dmoa.theory.network import QueueingNetwork, spread, tasks_per_prompt
 
 
 def load(alpha: float, rate: float, layers: int, proposers: int) -> float:
@@ -49,7 +49,7 @@ def rate_limit(alpha: float | Sequence[float], layers: int, proposers: int) -> f
     return 1.0 / (tasks_per_prompt(layers, proposers) * max(alphas))
 
 
-def task_rates(network: Network) -> tuple[list[float], list[float], list[float]]:
+def task_rates(network: QueueingNetwork) -> tuple[list[float], list[float], list[float]]:
     """Rates at which tasks come to each device, by kind, when the network is stable.
 
     A direct generalisation of the sums in the proof of Theorem 1: device i gets the tasks of
@@ -74,7 +74,7 @@ def task_rates(network: Network) -> tuple[list[float], list[float], list[float]]
     return per_layer, refining, list(network.rates)
 
 
-def device_loads(network: Network) -> list[float]:
+def device_loads(network: QueueingNetwork) -> list[float]:
     """Load of each device: task rates times task lengths times alpha, over its slots.
 
     Reduces to `load` for equal devices. The load of device i is alpha_i [first F_i +
@@ -92,12 +92,12 @@ def device_loads(network: Network) -> list[float]:
     ]  # fmt: skip
 
 
-def network_load(network: Network) -> float:
+def network_load(network: QueueingNetwork) -> float:
     """Load of the busiest device; the network is stable below 1."""
     return max(device_loads(network))
 
 
-def network_rate_limit(network: Network) -> float:
+def network_rate_limit(network: QueueingNetwork) -> float:
     """Largest mean rate per user at which the network is stable.
 
     The users' rates keep their proportions. Infinite if nobody sends prompts.

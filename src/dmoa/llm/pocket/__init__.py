@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dmoa.chat import Message
+from dmoa.protocol.conversation import Message
 
 NAMES = ("fern", "iris", "moss", "sage")
 """The models, in the order of their numbers in the training scripts."""
@@ -60,7 +60,7 @@ def card() -> dict[str, Any]:
 
 
 def pack(messages: Sequence[Message], drafts: Sequence[str], instruction: str) -> list[Message]:
-    """How drafts are put into a prompt for these models, see `dmoa.prompts.pack`.
+    """How drafts are put into a prompt for these models, see `dmoa.protocol.packing.pack`.
 
     They have learnt single questions: the last message of the user is the question, and what
     else there is, the instruction included, would only confuse them.

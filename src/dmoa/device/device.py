@@ -1,0 +1,278 @@
+"""One device: its queue, its LLM, the protocol and its place in the network, wired."""
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from dmoa.device.guests import PeerService
+from dmoa.device.inference import InferenceService
+from dmoa.device.meter import DeviceMeter
+from dmoa.device.peers import Peers
+from dmoa.device.queue import DeviceQueue
+from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
+from dmoa.llm.interface import LLM
+from dmoa.network.interface import Network
+from dmoa.network.messages import MAX_MODEL, Card, DeviceReport
+from dmoa.protocol.aggregation import Experience
+from dmoa.protocol.conversation import Message, Sampling
+from dmoa.protocol.events import Accepted, Event, Finished
+from dmoa.protocol.prompt import Prompt, answer
+from dmoa.protocol.records import PromptRecord
+from dmoa.protocol.tasks import Answer, Say, Task
+
+REMEMBERED_PROMPTS = 256
+HEALTH_SECONDS = 60.0
+PROBE_SECONDS = 20.0
+REPORT_SECONDS = 1.0
+
+
+class Device:
+    """A member of the network, with one user, one LLM and one queue.
+
+    It is the `Committee` of its own prompts, and serves the tasks of others.
+
+    Args:
+        device_id: its id.
+        name: what people call it.
+        llm: its LLM.
+        network: its network, not yet open.
+        queue: its queue.
+        random_generator: draws proposers.
+        max_prompts: prompts of its user at once.
+        prompt_deadline: seconds after which a prompt is given up.
+        stall_seconds: an LLM without a token for so long has failed.
+        silence_seconds: a peer that says nothing for so long is hung.
+        joined, parted: are called with the card of each device that comes or goes.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        name: str,
+        llm: LLM,
+        network: Network,
+        *,
+        queue: DeviceQueue | None = None,
+        random_generator: random.Random | None = None,
+        max_prompts: int = 64,
+        prompt_deadline: float = 1800.0,
+        stall_seconds: float = 120.0,
+        silence_seconds: float = 5.0,
+        joined: Callable[[Card], None] = lambda card: None,
+        parted: Callable[[Card], None] = lambda card: None,
+    ) -> None:
+        self.own_id = device_id
+        self.name = name
+        self.llm = llm
+        self.network = network
+        self.queue = queue or DeviceQueue()
+        self.random = random_generator or random.Random()
+        self.max_prompts = max_prompts
+        self.prompt_deadline = prompt_deadline
+        self.meter = DeviceMeter(asyncio.get_running_loop().time)
+        self.inferences = InferenceService(
+            llm,
+            self.queue,
+            self.meter,
+            heartbeat_seconds=silence_seconds / 5,
+            stall_seconds=stall_seconds,
+        )
+        self.peer_links = Peers(
+            network,
+            device_id,
+            self.card,
+            silence_seconds=silence_seconds,
+            joined=joined,
+            parted=parted,
+            left=self._left,
+        )
+        self.service = PeerService(
+            self.card,
+            self.report,
+            self.inferences.run,
+            self.peer_links.welcome,
+            is_peer=lambda device: device in self.network.alive(),
+            max_tasks_each=max(1, self.queue.max_tasks // 2),
+            heartbeat_seconds=silence_seconds / 5,
+        )
+        self.experience = Experience()
+        self.open_prompts = 0
+        self.draining = False
+        self._records: OrderedDict[str, PromptRecord] = OrderedDict()
+        self._probe: asyncio.Task[bool] | None = None
+
+    async def start(self) -> None:
+        """Join the network."""
+        await self.network.open(self.own_id, self.service.serve, self.peer_links.changed)
+
+    async def drain(self, seconds: float) -> None:
+        """Take on nothing new, and wait for what was accepted, at most `seconds`."""
+        self.draining = self.service.draining = True
+        await self.network.retire()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (self.open_prompts or self.service.running) and loop.time() < until:
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
+        if self._probe is not None:
+            self._probe.cancel()
+        await self.service.close()
+        await self.peer_links.close()
+        await self.network.close()
+
+    # --- the committee of a prompt -----------------------------------------------------------
+
+    def peers(self) -> Sequence[str]:
+        """See `Committee.peers`."""
+        return list(self.peer_links.cards())
+
+    def describe(self, device: str) -> tuple[str, str]:
+        """See `Committee.describe`."""
+        if device == self.own_id:
+            return self.name, self.llm.info.name
+        card = self.peer_links.card(device)
+        return (card.name, card.model) if card else (device, "")
+
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
+        """See `Committee.infer`."""
+        if device == self.own_id:
+            return await self.inferences.run(task, None, say)
+        return await self.peer_links.infer(device, task, say)
+
+    # --- prompts of the owner ----------------------------------------------------------------
+
+    async def ask(
+        self, prompt: Prompt, tell: Callable[[Event], None] = lambda event: None
+    ) -> Finished:
+        """Answer a prompt; cancelling this cancels it everywhere.
+
+        Args:
+            prompt: the prompt.
+            tell: is called with each event as it happens, the returned one last.
+
+        Raises:
+            QueueFull: the device has as many prompts as it may, at the door or everywhere.
+            ContextExceeded: the prompt is longer than every window.
+            DeadlinePassed: it took too long.
+            NobodyAnswered: no device could answer.
+        """
+        self._admit()
+        self.open_prompts += 1
+        self.meter.prompts.count()
+
+        def remember(event: Event) -> None:
+            if isinstance(event, Accepted):
+                self._remember(event.record)
+            tell(event)
+
+        try:
+            async with asyncio.timeout(self.prompt_deadline):
+                return await answer(prompt, self, self.random, remember, self.experience)
+        except TimeoutError:
+            raise DeadlinePassed(
+                f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
+                " ask for fewer layers, or raise prompt_deadline"
+            ) from None
+        finally:
+            self.open_prompts -= 1
+
+    def _admit(self) -> None:
+        """The door: what is admitted is served, so what cannot be served is refused here."""
+        alpha = self.inferences.mean_service_seconds
+        if self.draining:
+            raise QueueFull("this device is shutting down", 30.0)
+        if self.open_prompts >= self.max_prompts:
+            raise QueueFull(
+                f"this device works on {self.open_prompts} prompts, its limit",
+                max(1.0, self.queue.backlog_seconds(alpha)),
+            )
+
+    def prompt(self, prompt_id: str) -> PromptRecord | None:
+        """The tree of one of the last prompts."""
+        return self._records.get(prompt_id)
+
+    def _remember(self, record: PromptRecord) -> None:
+        self._records[record.id] = record
+        while len(self._records) > REMEMBERED_PROMPTS:
+            self._records.popitem(last=False)
+
+    # --- what it says of itself --------------------------------------------------------------
+
+    def card(self) -> Card:
+        """Who this device is."""
+        info = self.llm.info
+        return Card(
+            self.own_id,
+            self.name,
+            info.name[:MAX_MODEL],
+            info.context_length,
+            self.network.addresses()[:8],
+        )
+
+    def report(self) -> DeviceReport:
+        """How this device is doing."""
+        meter = self.meter
+        return DeviceReport(
+            queue=self.queue.waiting,
+            serving=self.queue.serving,
+            alpha=meter.service_seconds.mean(),
+            arrival_rate=meter.prompts.rate(),
+            load=meter.load(self.queue.slots),
+            seconds_since_token=meter.seconds_since_token,
+            tokens_per_second=meter.tokens_per_second.mean(),
+            healthy=self.meter.failure is None,
+        )
+
+    async def reports(self) -> dict[str, tuple[Card, DeviceReport | None]]:
+        """Every device that is there, this one first; None for one that does not say."""
+
+        async def of(device: str) -> DeviceReport | None:
+            try:
+                return await self.peer_links.report(device, REPORT_SECONDS)
+            except PeerError:
+                return None
+
+        cards = self.peer_links.cards()
+        reports = await asyncio.gather(*(of(device) for device in cards))
+        both = zip(cards.items(), reports, strict=True)
+        return {
+            self.own_id: (self.card(), self.report()),
+            **{device: (card, report) for (device, card), report in both},
+        }
+
+    async def healthy(self) -> bool:
+        """Whether the LLM has made a token lately, or makes one now."""
+        since = self.meter.seconds_since_token
+        if since is not None and since < HEALTH_SECONDS and self.meter.failure is None:
+            return True
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._make_token())
+        return await asyncio.shield(self._probe)
+
+    async def _make_token(self) -> bool:
+        """One token, through the queue like any other work."""
+        task = Task(
+            id=f"health-{self.own_id}",
+            prompt="health",
+            layer=1,
+            messages=[Message(role="user", content="Say yes.")],
+            sampling=Sampling(max_tokens=1),
+        )
+        before = self.meter.last_token
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self.inferences.run(task, None, lambda step: None)
+        except TimeoutError:
+            # A long queue is no illness as long as the LLM works on it.
+            if self.meter.last_token == before:
+                self.meter.failure = f"the LLM made no token in {PROBE_SECONDS:.0f} s"
+                return False
+        except DmoaError:
+            return False
+        return True
+
+    def _left(self, device: str) -> None:
+        self.service.forget(device)

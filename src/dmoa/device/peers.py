@@ -1,0 +1,280 @@
+"""The other devices: who they are, and asking them for inferences, in typed messages."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from dmoa.errors import (
+    ContextExceeded,
+    DmoaError,
+    LLMError,
+    MessageError,
+    PeerError,
+    PeerGone,
+    PeerRefused,
+    PeerSilent,
+    QueueFull,
+)
+from dmoa.network.interface import Network
+from dmoa.network.messages import (
+    AskReport,
+    Cancel,
+    Card,
+    DeviceReport,
+    Failed,
+    Hello,
+    Infer,
+    Refused,
+    Reply,
+    Request,
+    Welcome,
+    decode_reply,
+    encode,
+)
+from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
+from dmoa.text import printable
+
+MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
+PIECE_COST = 4  # characters that an empty piece counts for, so that they end as well
+MAX_PEERS = 4096
+CONFIRMATIONS = 60
+
+
+class Peers:
+    """The other devices of the network that speak our version.
+
+    A device that the network sees is asked who it is before it counts as a peer, again after
+    each restart.
+
+    Args:
+        network: the network, not yet open.
+        own: id of this device.
+        card: who this device is, made when its addresses are known.
+        silence_seconds: a peer that says nothing for so long in the middle of a request is
+            taken for hung.
+        joined: is called with the card of each new peer.
+        parted: is called with the card of each peer that is not to be seen any more.
+        left: is called with the id of each device that is gone for good.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        own: str,
+        card: Callable[[], Card],
+        *,
+        silence_seconds: float = 5.0,
+        joined: Callable[[Card], None] = lambda card: None,
+        parted: Callable[[Card], None] = lambda card: None,
+        left: Callable[[str], None] = lambda device: None,
+    ) -> None:
+        self._network = network
+        self._own = own
+        self._card = card
+        self.silence_seconds = silence_seconds
+        self._joined = joined
+        self._parted = parted
+        self._left = left
+        self._cards: dict[str, Card] = {}
+        self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
+        self.strangers: dict[str, str] = {}  # device -> why it is no peer
+        self._background: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._confirming: set[str] = set()
+
+    def cards(self) -> dict[str, Card]:
+        """The peers that are there now, by id in a fixed order."""
+        alive = self._network.alive()
+        return {device: self._cards[device] for device in sorted(self._cards) if device in alive}
+
+    def card(self, device: str) -> Card | None:
+        """Who a peer says it is, None for one that is not known."""
+        return self._cards.get(device)
+
+    def changed(self) -> None:
+        """The network's `alive` is another: greet who came, forget who left."""
+        if self._closed:
+            return
+        alive = self._network.alive()
+        for device in [d for d in self._seen if d not in alive]:
+            del self._seen[device]
+            if card := self._cards.pop(device, None):
+                self._parted(card)
+            self.strangers.pop(device, None)
+            if device not in self._confirming:
+                self._confirming.add(device)
+                self._spawn(self._confirm_gone(device))
+        for device, incarnation in alive.items():
+            if self._seen.get(device) == incarnation or len(self._seen) >= MAX_PEERS:
+                continue
+            if device in self._seen:  # it restarted: what it had of ours is gone
+                self._cards.pop(device, None)
+                self._left(device)
+            self._seen[device] = incarnation
+            self._spawn(self._greet(device, incarnation))
+
+    def welcome(self, card: Card) -> None:
+        """A device has told us who it is."""
+        if self._seen.get(card.device) is not None and card.device not in self._cards:
+            # Names are shown on terminals, and a stranger chose them.
+            card = msgspec.structs.replace(
+                card, name=printable(card.name).strip() or "?", model=printable(card.model)
+            )
+            self._cards[card.device] = card
+            self._joined(card)
+
+    async def _confirm_gone(self, device: str) -> None:
+        """A device that drains is not to be seen any more, but still waits for its answers."""
+        try:
+            for _ in range(CONFIRMATIONS):
+                await self.report(device, self.silence_seconds)
+                await asyncio.sleep(self.silence_seconds)
+                if device in self._seen:
+                    return
+        except PeerError:
+            pass  # gone indeed
+        finally:
+            self._confirming.discard(device)
+        self._left(device)
+
+    async def _greet(self, device: str, incarnation: str) -> None:
+        for attempt in range(1, 6):
+            try:
+                reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
+            except PeerError as error:
+                if self._seen.get(device) != incarnation:
+                    return
+                self.strangers[device] = f"it does not answer a greeting: {error}"
+                await asyncio.sleep(0.2 * 2**attempt)
+                continue
+            if self._seen.get(device) != incarnation:
+                return
+            if isinstance(reply, Welcome) and reply.card.device == device:
+                self.strangers.pop(device, None)
+                self.welcome(reply.card)
+            else:
+                detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
+                self.strangers[device] = printable(f"it cannot work here: {detail}", 300)
+            return
+
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
+        """Ask a peer for an inference.
+
+        Cancelling this, or any failure, sends the peer a `Cancel`.
+
+        Raises:
+            PeerGone, PeerSilent, PeerRefused, QueueFull, ContextExceeded, LLMError: it did
+                not answer.
+        """
+        finished = False
+        received = 0
+        answers: list[Answer] = []
+
+        def hear(reply: Reply) -> bool:
+            nonlocal finished, received
+            match reply:
+                case Waiting() | Working():
+                    say(reply)
+                case Piece():
+                    received += PIECE_COST + reply.size()
+                    if received > MAX_ANSWER_CHARACTERS:
+                        raise PeerRefused("too long", "its answer has no end")
+                    say(reply)
+                case Answer():
+                    finished = True
+                    if reply.size() > MAX_ANSWER_CHARACTERS:
+                        raise PeerRefused("too long", "its answer is too long")
+                    answers.append(reply)
+                case Refused() | Failed():
+                    finished = True
+                    raise _as_error(reply)
+                case _:
+                    raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+            return finished
+
+        try:
+            await self._ask(device, Infer(self._own, task), self.silence_seconds, hear)
+            if not answers:
+                raise PeerGone(f"{self._name(device)} disappeared")
+        except PeerGone:
+            finished = True
+            raise
+        finally:
+            if not finished:
+                self._spawn(self._cancel(device, task.id))
+        return answers[0]
+
+    def _name(self, device: str) -> str:
+        card = self._cards.get(device)
+        return f"device {device}" if card is None else card.name
+
+    async def report(self, device: str, timeout: float) -> DeviceReport:
+        """Ask a peer how it is doing.
+
+        Raises:
+            PeerError: it does not say within `timeout` seconds.
+        """
+        reply = await self._one(device, AskReport(), timeout)
+        if isinstance(reply, DeviceReport):
+            return reply
+        raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+
+    async def close(self) -> None:
+        """End what still runs in the background, and begin nothing more."""
+        self._closed = True
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _cancel(self, device: str, task: str) -> None:
+        with contextlib.suppress(PeerError):  # a peer that is gone runs nothing of ours any more
+            await self._one(device, Cancel(task), self.silence_seconds)
+
+    async def _one(self, device: str, request: Request, timeout: float) -> Reply:
+        replies: list[Reply] = []
+
+        def hear(reply: Reply) -> bool:
+            replies.append(reply)
+            return True
+
+        await self._ask(device, request, timeout, hear)
+        return replies[0]
+
+    async def _ask(
+        self, device: str, request: Request, silence: float, hear: Callable[[Reply], bool]
+    ) -> None:
+        """Ask, and hear replies until one is the last, or nothing comes for too long."""
+
+        def read(payload: bytes) -> bool:
+            try:
+                return hear(decode_reply(payload))
+            except MessageError as error:
+                raise PeerRefused("garbage", str(error)) from None
+
+        try:
+            await self._network.ask(device, encode(request), read, silence)
+        except PeerSilent:
+            raise PeerSilent(f"{self._name(device)} has said nothing for {silence:.0f} s") from None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _as_error(reply: Refused | Failed) -> DmoaError:
+    match reply:
+        case Failed(detail=detail):
+            return LLMError(printable(detail, 500))
+        case Refused(reason="busy", detail=detail, retry_after=retry_after):
+            return QueueFull(printable(detail, 500), retry_after)
+        case Refused(reason="context", window=window):
+            return ContextExceeded(None, window)
+        case _:
+            return PeerRefused(reply.reason, printable(reply.detail, 500))

@@ -1,0 +1,222 @@
+"""A device as a process: everything that `dmoa up` starts, and ends again."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dmoa.api.app import make_app
+from dmoa.api.models import CommitteeSize, sensible
+from dmoa.api.server import ApiServer, bind
+from dmoa.device.device import Device
+from dmoa.device.queue import DeviceQueue
+from dmoa.errors import UsageError
+from dmoa.folders import cache_folder, state_folder
+from dmoa.llm.interface import LLM
+from dmoa.llm.specification import make_llm
+from dmoa.network.addresses import default_endpoints, is_loopback, require_loopback
+from dmoa.network.messages import Card
+from dmoa.network.zenoh import ZenohNetwork
+from dmoa.node.identity import load_identity
+from dmoa.node.known import KnownPeers
+from dmoa.node.settings import Settings
+from dmoa.node.upkeep import Upkeep
+
+Say = Callable[[str], None]
+
+START_SECONDS = 60.0
+
+
+async def serve(settings: Settings, llm: str, say: Say, until: asyncio.Event | None = None) -> None:
+    """Run a device until a signal, or `until`, ends it.
+
+    Prints `ready URL` on stdout when it can serve.
+
+    Args:
+        settings: the settings.
+        llm: its LLM, see `llm.specification`.
+        say: is told what goes on, for stderr.
+        until: ends the device when it is set.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        LLMUnavailable: the LLM cannot be reached.
+    """
+    stop = until or asyncio.Event()
+    with contextlib.ExitStack() as signals:
+        async with _running(settings, llm, say) as (device, url):
+            # While it starts, Ctrl-C and SIGTERM do what they do to any program; from here on
+            # they ask for an end in order, until all is closed.
+            signals.enter_context(_signals(stop))
+            print(f"ready {url}", flush=True)
+            await stop.wait()
+            say("ending: what was accepted is finished first")
+            await device.drain(settings.drain_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    settings: Settings, llm_name: str, say: Say
+) -> AsyncGenerator[tuple[Device, str], None]:
+    host, port = settings.api_address()
+    keys = settings.api_keys()
+    if not keys and not is_loopback(host):
+        raise UsageError(
+            f"--api {settings.api} is reachable from other machines; protect it by a key:"
+            " set DMOA_API_KEY or give --api-key-file FILE"
+        )
+    require_loopback([*settings.listen, *settings.connect], open_network=settings.open)
+    if settings.open:
+        say(
+            "warning: --open lets every device that reaches this one use its LLM and read the"
+            " prompts that are sent around; use it only on a network that you trust"
+        )
+    if settings.multicast and not settings.open:
+        raise UsageError("--multicast looks for devices of other machines; it needs --open")
+    state = settings.state or state_folder(settings.name)
+    async with contextlib.AsyncExitStack() as stack:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        device_id = load_identity(state)
+        stack.enter_context(_only_user_of(state))
+        listener = bind(host, port)
+        stack.callback(listener.close)
+        llm = await make_llm(
+            llm_name,
+            settings.name,
+            context_length=settings.context,
+            threads=settings.threads,
+            say=say,
+        )
+        stack.push_async_callback(llm.close)
+        known = KnownPeers(state / "peers.json", open_network=settings.open)
+
+        def joined(card: Card) -> None:
+            say(f"{card.name} is there ({card.model})")
+            known.meet(card)
+
+        # Two devices that start at the same moment must not choose the same free port.
+        with FileLock(cache_folder() / "ports.lock", timeout=START_SECONDS):
+            network = _network(settings, known, say)
+            device = _device(settings, device_id, llm, network, joined, say)
+            stack.push_async_callback(device.close)
+            await device.start()
+        upkeep = Upkeep(network, known, settings.connect, say)
+
+        stack.push_async_callback(upkeep.close)
+        upkeep.start(
+            device.peer_links, busy=lambda: bool(device.open_prompts or device.service.running)
+        )
+        app = make_app(
+            device,
+            default=lambda: _default(settings, device),
+            policy=settings.policy,
+            keys=keys,
+            problems=lambda: upkeep.problems,
+        )
+        server = ApiServer(app, listener)
+        server.start()
+        stack.push_async_callback(server.close)
+        say(
+            f"{settings.name} runs {llm.info.name} ({llm.info.context_length} tokens of context)"
+            f" and listens on {', '.join(network.addresses())}"
+        )
+        shown = f"[{host}]" if ":" in host else host
+        yield device, f"http://{shown}:{listener.getsockname()[1]}/v1"
+
+
+def _default(settings: Settings, device: Device) -> CommitteeSize:
+    """What the model `dmoa` means now."""
+    how = settings.default_aggregation
+    if settings.layers is not None:
+        return CommitteeSize(settings.layers, settings.proposers, how)
+    peers = [card.model for card in device.peer_links.cards().values()]
+    return sensible(CommitteeSize(1, settings.proposers, how), device.llm.info.name, peers)
+
+
+def _device(
+    settings: Settings,
+    device_id: str,
+    llm: LLM,
+    network: ZenohNetwork,
+    joined: Callable[[Card], None],
+    say: Say,
+) -> Device:
+    return Device(
+        device_id,
+        settings.name,
+        llm,
+        network,
+        queue=DeviceQueue(
+            slots=settings.slots,
+            max_tasks=settings.queue_tasks,
+            max_bytes=settings.queue_bytes,
+            discipline=settings.discipline,
+        ),
+        random_generator=random.Random(),
+        max_prompts=settings.max_prompts,
+        prompt_deadline=settings.prompt_deadline,
+        stall_seconds=settings.stall_seconds,
+        silence_seconds=settings.silence_seconds,
+        joined=joined,
+        parted=lambda card: say(f"{card.name} has left"),
+    )
+
+
+def _network(settings: Settings, known: KnownPeers, say: Say) -> ZenohNetwork:
+    listen, connect = settings.listen, settings.connect
+    if not listen:
+        default, neighbours = default_endpoints(open_network=settings.open)
+        listen = [default]
+        connect = [*connect, *neighbours]
+    reachable = known.addresses()
+    if reachable:
+        say(f"addresses known from before: {', '.join(reachable)}")
+    return ZenohNetwork(
+        listen, list(dict.fromkeys([*connect, *reachable])), multicast=settings.multicast
+    )
+
+
+@contextlib.contextmanager
+def _only_user_of(state: Path) -> Generator[None, None, None]:
+    """Two processes with one identity would be one device in two places."""
+    lock = FileLock(state / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(
+            f"the state folder {state} is in use by another running device;"
+            " give this one another --name or --state"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot lock the state folder {state}: {error.strerror}; give another one by --state"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Generator[None, None, None]:
+    """SIGTERM and Ctrl-C set `stop`; a second Ctrl-C ends at once."""
+    loop = asyncio.get_running_loop()
+    before: dict[signal.Signals, Any] = {}
+
+    def ask(number: int, _: object) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""What the paper and its script published, reproduced."""

@@ -1,0 +1,199 @@
+"""What every network promises, checked over Zenoh and over its in-memory twin."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from dmoa.errors import PeerGone, UsageError
+from dmoa.network.interface import Network, Send, Serve
+from dmoa.network.memory import MemoryHub
+from dmoa.network.zenoh import ZenohNetwork
+from dmoa.node.local import free_ports
+
+DEADLINE = 20.0
+
+
+class Air:
+    """Makes networks of one kind that can reach each other."""
+
+    def __init__(self, kind: str) -> None:
+        self._hub = MemoryHub()
+        self._kind = kind
+        self._ports = free_ports(8)
+        self._made = 0
+
+    def network(self, *, knows: int | None = None) -> Network:
+        """One more; it only knows one before it, by default the last: gossip does the rest."""
+        if self._kind == "memory":
+            return self._hub.network()
+        port = self._ports[self._made]
+        before = self._made - 1 if knows is None else knows
+        known = [f"tcp/127.0.0.1:{self._ports[before]}"] if before >= 0 else []
+        self._made += 1
+        return ZenohNetwork([f"tcp/127.0.0.1:{port}"], known)
+
+
+@pytest.fixture(params=["memory", "zenoh"])
+def air(request: pytest.FixtureRequest) -> Air:
+    return Air(request.param)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread brings about; a deadline, and no fixed sleeps."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def echo(payload: bytes, send: Send) -> None:
+    send(payload)
+    send(payload + b"!")
+
+
+async def join(
+    stack: AsyncExitStack, network: Network, device: str, serve: Serve = echo
+) -> Network:
+    await network.open(device, serve, lambda: None)
+    stack.push_async_callback(network.close)
+    return network
+
+
+async def replies(network: Network, device: str, payload: bytes) -> list[bytes]:
+    heard: list[bytes] = []
+    async with asyncio.timeout(DEADLINE):
+        await network.ask(device, payload, heard.append, DEADLINE)
+    return heard
+
+
+async def test_devices_find_each_other_and_replies_come_in_order(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        networks = [await join(stack, air.network(), f"d{i}") for i in range(4)]
+        await until(lambda: all(len(n.alive()) == 3 for n in networks))
+        assert set(networks[0].alive()) == {"d1", "d2", "d3"}
+        for device in ("d1", "d2", "d3"):
+            assert await replies(networks[0], device, b"\x00hello") == [
+                b"\x00hello",
+                b"\x00hello!",
+            ]
+
+
+async def test_a_device_that_leaves_disappears_and_comes_back_as_a_new_incarnation(
+    air: Air,
+) -> None:
+    async with AsyncExitStack() as stack:
+        stays = await join(stack, air.network(), "stays")
+        leaves = air.network()
+        await leaves.open("leaves", echo, lambda: None)
+        await until(lambda: "leaves" in stays.alive())
+        before = stays.alive()["leaves"]
+        await leaves.close()
+        await until(lambda: not stays.alive())
+        await join(stack, air.network(knows=0), "leaves")
+        await until(lambda: "leaves" in stays.alive())
+        assert stays.alive()["leaves"] != before
+
+
+async def test_asking_nobody_fails_at_once(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        network = await join(stack, air.network(), "alone")
+        with pytest.raises(PeerGone):
+            await replies(network, "nobody", b"?")
+
+
+async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
+    async def never_ends(payload: bytes, send: Send) -> None:
+        send(b"first")
+        await asyncio.sleep(1000)
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        other = air.network()
+        await other.open("other", never_ends, lambda: None)
+        await until(lambda: "other" in asker.alive())
+        heard: list[bytes] = []
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append, DEADLINE))
+        await until(lambda: heard == [b"first"])
+        await other.close()
+        async with asyncio.timeout(DEADLINE):
+            await asking
+        assert heard == [b"first"]
+
+
+async def test_a_request_ends_with_the_reply_that_the_asker_takes_for_the_last(air: Air) -> None:
+    async def never_ends(payload: bytes, send: Send) -> None:
+        for number in range(3):
+            send(b"%d" % number)
+        await asyncio.sleep(1000)
+
+    heard: list[bytes] = []
+
+    def up_to_one(reply: bytes) -> bool:
+        heard.append(reply)
+        return reply == b"1"
+
+    def wrong(reply: bytes) -> bool:
+        raise ValueError(reply)
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        await join(stack, air.network(), "other", never_ends)
+        await until(lambda: "other" in asker.alive())
+        async with asyncio.timeout(DEADLINE):
+            await asker.ask("other", b"?", up_to_one, DEADLINE)
+            assert heard == [b"0", b"1"]
+            with pytest.raises(ValueError, match="0"):
+                await asker.ask("other", b"?", wrong, DEADLINE)
+
+
+async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
+    hurry = asyncio.Event()
+
+    async def slow(payload: bytes, send: Send) -> None:
+        send(b"begun")
+        await hurry.wait()
+        send(b"done")
+
+    async with AsyncExitStack() as stack:
+        asker = await join(stack, air.network(), "asker")
+        other = await join(stack, air.network(), "other", slow)
+        await until(lambda: "other" in asker.alive())
+        heard: list[bytes] = []
+        asking = asyncio.create_task(asker.ask("other", b"?", heard.append, DEADLINE))
+        await until(lambda: heard == [b"begun"])
+        await other.retire()
+        await until(lambda: not asker.alive())
+        hurry.set()
+        async with asyncio.timeout(DEADLINE):
+            await asking
+        assert heard == [b"begun", b"done"]
+
+
+async def test_many_requests_run_at_once_and_none_is_mixed_up(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        networks = [await join(stack, air.network(), f"d{i}") for i in range(3)]
+        await until(lambda: all(len(n.alive()) == 2 for n in networks))
+        asked = [(i % 2 + 1, b"%d" % i) for i in range(200)]
+        got = await asyncio.gather(*(replies(networks[0], f"d{d}", p) for d, p in asked))
+        assert got == [[p, p + b"!"] for _, p in asked]
+
+
+async def test_large_payloads_arrive_whole(air: Air) -> None:
+    async with AsyncExitStack() as stack:
+        a = await join(stack, air.network(), "a")
+        await join(stack, air.network(), "b")
+        await until(lambda: "b" in a.alive())
+        payload = bytes(range(256)) * 8192
+        assert await replies(a, "b", payload) == [payload, payload + b"!"]
+        with pytest.raises(PeerGone):
+            await replies(a, "b", b"x" * (17 * 2**20))
+
+
+async def test_a_taken_address_is_a_clear_error() -> None:
+    async with AsyncExitStack() as stack:
+        air = Air("zenoh")
+        await join(stack, air.network(), "first")
+        address = f"tcp/127.0.0.1:{air._ports[0]}"
+        with pytest.raises(UsageError, match=f"cannot listen on {address}.*--listen"):
+            await ZenohNetwork([address], []).open("second", echo, lambda: None)
