@@ -23,9 +23,9 @@ from dmoa.network.messages import (
     encode,
 )
 from dmoa.node.known import KnownPeers
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import Message
 from dmoa.protocol.packing import pack, quoted
-from dmoa.protocol.prompt import MAX_DRAFT_CHARACTERS
 from dmoa.protocol.tasks import Task
 from dmoa.text import check_url, printable
 from tests.cluster import Cluster
@@ -196,7 +196,7 @@ def test_drafts_of_a_layer_fit_a_message() -> None:
             record = (await cluster.ask(0, 2, 3)).record
             assert all(p.outcome == "answered" for p in record.layers[1].proposers)
             asked = cluster.llms[1].asked[-1]
-            assert estimate_tokens(asked) * 3 <= MAX_DRAFT_CHARACTERS * 1.1
+            assert estimate_tokens(asked) * 3 <= LIMITS.drafts_characters * 1.1
 
     run_virtual(work())
 

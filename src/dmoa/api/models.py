@@ -14,8 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from dmoa.api.errors import ApiError
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation
-from dmoa.protocol.prompt import MAX_LAYERS, MAX_PROPOSERS
 
 DEFAULT, AUTOMATIC = "dmoa", "dmoa-auto"
 LISTED = ("dmoa-m1-k1", "dmoa-m1-k3", "dmoa-m1-k3-select", "dmoa-m2-k3", "dmoa-m2-k3-stop")
@@ -88,8 +88,8 @@ def resolve(name: str, own: str, default: CommitteeSize) -> CommitteeSize:
     if match["layers"] is None:
         return replace(default, aggregation=aggregation)
     layers, proposers = int(match["layers"]), int(match["proposers"])
-    if layers > MAX_LAYERS:
-        raise ApiError(400, f"model {name!r}: M = {layers} layers; at most {MAX_LAYERS}")
-    if proposers > MAX_PROPOSERS:
-        raise ApiError(400, f"model {name!r}: k = {proposers}; at most {MAX_PROPOSERS}")
+    if layers > LIMITS.layers:
+        raise ApiError(400, f"model {name!r}: M = {layers} layers; at most {LIMITS.layers}")
+    if proposers > LIMITS.proposers:
+        raise ApiError(400, f"model {name!r}: k = {proposers}; at most {LIMITS.proposers}")
     return CommitteeSize(layers, proposers, aggregation)

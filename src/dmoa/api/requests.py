@@ -9,9 +9,9 @@ from msgspec import Meta
 from starlette.requests import ClientDisconnect
 
 from dmoa.api.errors import ApiError
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import Constraints, Message, Role, Sampling
 
-MAX_BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 30.0
 
 
@@ -150,10 +150,10 @@ async def _read(request: Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
+                if len(body) > LIMITS.body_bytes:
                     raise ApiError(
                         413,
-                        f"the body is longer than {MAX_BODY_BYTES // 2**20} MiB; shorten it",
+                        f"the body is longer than {LIMITS.body_bytes // 2**20} MiB; shorten it",
                     )
     except ClientDisconnect:
         raise ApiError(499, "the client went away in the middle of its body") from None

@@ -9,10 +9,10 @@ from typing import Any
 import uvicorn
 
 from dmoa.errors import UsageError
+from dmoa.policies.limits import LIMITS
 
 CLOSE_SECONDS = 3
 BACKLOG = 128
-MAX_CONNECTIONS = 1000
 
 
 class _Server(uvicorn.Server):
@@ -62,7 +62,7 @@ class ApiServer:
             proxy_headers=False,
             date_header=False,
             timeout_graceful_shutdown=CLOSE_SECONDS,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=LIMITS.connections,
         )
         self._server = _Server(config)
         self._listener = listener

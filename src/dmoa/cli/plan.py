@@ -7,6 +7,7 @@ import typer
 
 from dmoa.cli.numbers import parse_numbers
 from dmoa.errors import UsageError
+from dmoa.policies.limits import LIMITS
 
 Option = typer.Option
 
@@ -30,8 +31,12 @@ def plan(
     latency: Annotated[float | None, Option(help="Wanted mean latency, seconds.")] = None,
     p95: Annotated[float | None, Option(help="Wanted 95th percentile, seconds.")] = None,
     queue: Annotated[float | None, Option(help="Wanted bound of the mean queue.")] = None,
-    max_layers: Annotated[int, Option(min=1, max=8, help="Largest M of the table.")] = 3,
-    max_proposers: Annotated[int, Option(min=1, max=64, help="Largest k of the table.")] = 4,
+    max_layers: Annotated[
+        int, Option(min=1, max=LIMITS.layers, help="Largest M of the table.")
+    ] = 3,
+    max_proposers: Annotated[
+        int, Option(min=1, max=LIMITS.proposers, help="Largest k of the table.")
+    ] = 4,
     prompt_bytes: Annotated[
         float, Option(help="Mean size of a prompt, for the memory of the queue.")
     ] = 2000.0,

@@ -13,7 +13,8 @@ from dmoa.device.queue import DeviceQueue
 from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
 from dmoa.llm.interface import LLM
 from dmoa.network.interface import Network
-from dmoa.network.messages import MAX_MODEL, Card, DeviceReport
+from dmoa.network.messages import Card, DeviceReport
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Experience
 from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.events import Accepted, Event, Finished
@@ -21,7 +22,6 @@ from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 from dmoa.protocol.tasks import Answer, Say, Task
 
-REMEMBERED_PROMPTS = 256
 HEALTH_SECONDS = 60.0
 PROBE_SECONDS = 20.0
 REPORT_SECONDS = 1.0
@@ -196,7 +196,7 @@ class Device:
 
     def _remember(self, record: PromptRecord) -> None:
         self._records[record.id] = record
-        while len(self._records) > REMEMBERED_PROMPTS:
+        while len(self._records) > LIMITS.prompts:
             self._records.popitem(last=False)
 
     # --- what it says of itself --------------------------------------------------------------
@@ -207,7 +207,7 @@ class Device:
         return Card(
             self.own_id,
             self.name,
-            info.name[:MAX_MODEL],
+            info.name[: LIMITS.model_characters],
             info.context_length,
             self.network.addresses()[:8],
         )

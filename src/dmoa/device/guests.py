@@ -21,12 +21,12 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
 STREAM_SECONDS = 0.02
 BEATS = 4  # looks at its guests in a heartbeat
-REMEMBERED_CANCELS = 4096
 ACQUAINTANCE_SECONDS = 2.0
 
 
@@ -102,7 +102,7 @@ class PeerService:
             self._running[task].running.cancel()
         else:
             self._cancelled[task] = None
-            while len(self._cancelled) > REMEMBERED_CANCELS:
+            while len(self._cancelled) > LIMITS.cancels:
                 self._cancelled.popitem(last=False)
 
     def forget(self, device: str) -> None:

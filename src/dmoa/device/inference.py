@@ -7,11 +7,11 @@ from dmoa.device.meter import DeviceMeter
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, LLMError, LLMStalled
 from dmoa.llm.interface import LLM, End, Token
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import ToolCallPart, Usage
 from dmoa.protocol.packing import Packed, fit
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
 
-MAX_ANSWER_CHARACTERS = 2**20
 DEFAULT_ANSWER_TOKENS = 1024
 FITTING_ATTEMPTS = 3
 
@@ -169,7 +169,7 @@ class _Response:
         self._characters += len(item.text)
         self.tool_calls.extend(item.tool_calls or [])
         self._say(Piece(item.text, item.tool_calls))
-        if self._characters > MAX_ANSWER_CHARACTERS:
+        if self._characters > LIMITS.answer_characters:
             self.end = End("length", Usage(0, self._characters // 4))
 
     def text(self) -> str:

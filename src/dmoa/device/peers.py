@@ -34,12 +34,12 @@ from dmoa.network.messages import (
     decode_reply,
     encode,
 )
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
-MAX_ANSWER_CHARACTERS = 2**20 + 2**16  # a little more than a device itself lets its LLM write
+MAX_RECEIVED = LIMITS.answer_characters + 2**16  # the last token may pass the bound
 PIECE_COST = 4  # characters that an empty piece counts for, so that they end as well
-MAX_PEERS = 4096
 CONFIRMATIONS = 60
 
 
@@ -108,7 +108,7 @@ class Peers:
                 self._confirming.add(device)
                 self._spawn(self._confirm_gone(device))
         for device, incarnation in alive.items():
-            if self._seen.get(device) == incarnation or len(self._seen) >= MAX_PEERS:
+            if self._seen.get(device) == incarnation or len(self._seen) >= LIMITS.peers:
                 continue
             if device in self._seen:  # it restarted: what it had of ours is gone
                 self._cards.pop(device, None)
@@ -180,12 +180,12 @@ class Peers:
                     say(reply)
                 case Piece():
                     received += PIECE_COST + reply.size()
-                    if received > MAX_ANSWER_CHARACTERS:
+                    if received > MAX_RECEIVED:
                         raise PeerRefused("too long", "its answer has no end")
                     say(reply)
                 case Answer():
                     finished = True
-                    if reply.size() > MAX_ANSWER_CHARACTERS:
+                    if reply.size() > MAX_RECEIVED:
                         raise PeerRefused("too long", "its answer is too long")
                     answers.append(reply)
                 case Refused() | Failed():

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dmoa.errors import UsageError
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import METHODS, Aggregation, Method
-from dmoa.protocol.prompt import MAX_LAYERS
 
 _ROW = re.compile(r"m?(\d{1,3})-k?(\d{1,3})")
 
@@ -96,8 +96,8 @@ def _row(text: str) -> Row:
             " devices), or paper"
         )
     row = Row(int(match[1]), int(match[2]))
-    if row.layers > MAX_LAYERS:
-        raise UsageError(f"--rows: M = {row.layers} layers in {text!r}; at most {MAX_LAYERS}")
+    if row.layers > LIMITS.layers:
+        raise UsageError(f"--rows: M = {row.layers} layers in {text!r}; at most {LIMITS.layers}")
     if (row.layers == 0) != (row.proposers == 0):
         raise UsageError(
             f"--rows: {text!r} asks for M = {row.layers} and k = {row.proposers}; without layers"

@@ -22,9 +22,6 @@ Hear = Callable[[bytes], bool | None]
 Serve = Callable[[bytes, Send], Awaitable[None]]
 """Answers one request by any number of replies; it must not raise for any bytes."""
 
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""No implementation carries a larger payload."""
-
 
 class Network(Protocol):
     """One device's place in a network of devices."""

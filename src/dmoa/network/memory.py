@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 
 from dmoa.errors import PeerGone
-from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
+from dmoa.network.interface import Hear, Serve
 from dmoa.network.request import OpenRequest
+from dmoa.policies.limits import LIMITS
 
 
 class MemoryHub:
@@ -74,7 +75,7 @@ class MemoryNetwork:
     async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """See `Network.ask`."""
         member = self._hub.members.get(device)
-        if member is None or not self._open or len(payload) > MAX_MESSAGE_BYTES:
+        if member is None or not self._open or len(payload) > LIMITS.message_bytes:
             raise PeerGone(f"device {device} is not there")
         request = OpenRequest(device, hear, silence)
         member.answer(payload, request)

@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from dmoa.errors import MessageError
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import Count
 from dmoa.protocol.tasks import Answer, Id, Piece, Seconds, Task, Waiting, Working
 
-# What a stranger says of itself is kept in memory and shown on terminals.
-MAX_NAME, MAX_MODEL = 64, 128
 Address = Annotated[str, Meta(max_length=128)]
 Rate = Annotated[float, Meta(ge=0, le=1e9)]
 
@@ -28,8 +27,8 @@ class Card(msgspec.Struct, frozen=True):
     """What a device tells others of itself when they meet."""
 
     device: Id
-    name: Annotated[str, Meta(max_length=MAX_NAME)]
-    model: Annotated[str, Meta(max_length=MAX_MODEL)]
+    name: Annotated[str, Meta(max_length=LIMITS.name_characters)]
+    model: Annotated[str, Meta(max_length=LIMITS.model_characters)]
     context_length: Annotated[int, Meta(ge=1, le=2**40)]
     addresses: Annotated[list[Address], Meta(max_length=8)] = []
     version: Annotated[str, Meta(max_length=16)] = f"{MAJOR}.{MINOR}"

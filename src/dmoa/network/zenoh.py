@@ -21,8 +21,9 @@ import zenoh
 
 from dmoa.errors import PeerGone, UsageError
 from dmoa.network.addresses import parse, reachable
-from dmoa.network.interface import MAX_MESSAGE_BYTES, Hear, Serve
+from dmoa.network.interface import Hear, Serve
 from dmoa.network.request import OpenRequest
+from dmoa.policies.limits import LIMITS
 
 # Zenoh reads this when it is first used. One thread receives, and another sends, so that links
 # are kept alive whatever a callback waits for; by default there are five kinds, and every
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 3.0
 # The layers of the protocol have deadlines of their own; this only frees a forgotten query.
 QUERY_SECONDS = 24 * 3600.0
-MAX_REQUESTS = 2048
 FINAL_SECONDS = 2.0
 END_SECONDS = 0.02
 SMALL_BYTES = 32 * 1024
@@ -138,7 +138,7 @@ class ZenohNetwork:
             "connect/endpoints": self._connect,
             "scouting/multicast/enabled": self._multicast,
             "transport/link/tx/lease": int(LEASE_SECONDS * 1000),
-            "transport/link/rx/max_message_size": 2 * MAX_MESSAGE_BYTES,
+            "transport/link/rx/max_message_size": 2 * LIMITS.message_bytes,
             "transport/shared_memory/enabled": False,
         }
         for key, value in settings.items():
@@ -180,7 +180,7 @@ class ZenohNetwork:
 
     async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
         """Query the device's key; see `Network.ask`."""
-        if self._session is None or len(payload) > MAX_MESSAGE_BYTES:
+        if self._session is None or len(payload) > LIMITS.message_bytes:
             raise PeerGone(f"device {device} cannot be asked")
         request = OpenRequest(device, hear, silence)
 
@@ -251,7 +251,7 @@ class ZenohNetwork:
         self._on_loop(lambda: self._answer_later(query, payload))
 
     def _answer_later(self, query: zenoh.Query, payload: bytes) -> None:
-        if len(self._serving) >= MAX_REQUESTS:
+        if len(self._serving) >= LIMITS.requests:
             query.drop()
             return
         task = asyncio.create_task(self._answer(query, payload))

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from dmoa.network.addresses import is_local, is_plain
 from dmoa.network.messages import Card
-
-MAX_KNOWN = 64
+from dmoa.policies.limits import LIMITS
 
 
 class KnownPeers:
@@ -49,7 +48,7 @@ class KnownPeers:
             return
         changed = self._addresses.pop(card.device, None) != addresses
         self._addresses[card.device] = addresses
-        while len(self._addresses) > MAX_KNOWN:
+        while len(self._addresses) > LIMITS.known_peers:
             del self._addresses[next(iter(self._addresses))]
             changed = True
         if changed:

@@ -21,8 +21,9 @@ from pydantic_settings import (
 
 from dmoa.device.queue import DEFAULT_MAX_BYTES, DEFAULT_MAX_TASKS
 from dmoa.errors import UsageError
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation, Method
-from dmoa.protocol.prompt import MAX_LAYERS, MAX_PROPOSERS, LayerPolicy
+from dmoa.protocol.prompt import LayerPolicy
 
 
 def _config_file() -> Path:
@@ -66,10 +67,10 @@ class Settings(BaseSettings):
     """Processor threads of a model in this process."""
     slots: int = Field(1, ge=1)
     """Inferences at once; raise it for servers that batch."""
-    layers: int | None = Field(None, ge=0, le=MAX_LAYERS)
+    layers: int | None = Field(None, ge=0, le=LIMITS.layers)
     """M of the model `dmoa`; without a wish 1 among different LLMs, and 0 where every device runs
     the same one."""
-    proposers: int = Field(3, ge=0, le=MAX_PROPOSERS)
+    proposers: int = Field(3, ge=0, le=LIMITS.proposers)
     """k of the model `dmoa`: other devices in each layer."""
     aggregation: Method = "synthesise"
     """How the model `dmoa` makes an answer of drafts: `synthesise`, `select` or `vote`."""

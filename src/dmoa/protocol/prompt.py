@@ -25,6 +25,7 @@ from dmoa.errors import (
     PeerSilent,
     QueueFull,
 )
+from dmoa.policies.limits import LIMITS
 from dmoa.policies.proposers import draw_uniform
 from dmoa.protocol.aggregation import Aggregation, Experience, agreed
 from dmoa.protocol.conversation import Constraints, Message, Sampling
@@ -46,10 +47,6 @@ from dmoa.text import printable
 
 log = logging.getLogger(__name__)
 
-MAX_LAYERS = 8
-MAX_PROPOSERS = 64
-# All drafts of a layer together, so that a task is a message that every network carries.
-MAX_DRAFT_CHARACTERS = 2 * 2**20
 PREVIEW_CHARACTERS = 120
 
 
@@ -444,7 +441,7 @@ class _Run:
 
 def _texts(drafts: Sequence[Proposal]) -> list[str]:
     """What the next layer reads of a layer's drafts."""
-    return levelled([draft.text for draft in drafts], MAX_DRAFT_CHARACTERS)
+    return levelled([draft.text for draft in drafts], LIMITS.drafts_characters)
 
 
 def _outcome(error: DmoaError) -> Outcome:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dmoa.errors import BadScenario, UsageError
+from dmoa.policies.limits import LIMITS
 from dmoa.theory.network import Lengths, QueueingNetwork, spread
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -42,8 +43,8 @@ class NetworkTable(Table):
 class ProtocolTable(Table):
     """M, k, and the rules by which proposers are chosen and queues are served."""
 
-    layers: Annotated[int, Field(ge=0, le=8)]
-    proposers: Annotated[int, Field(ge=0, le=64)]
+    layers: Annotated[int, Field(ge=0, le=LIMITS.layers)]
+    proposers: Annotated[int, Field(ge=0, le=LIMITS.proposers)]
     policy: Literal["uniform", "backlog", "weighted"] = "uniform"
     sample: Annotated[int, Field(ge=1)] | None = None
     discipline: Literal["fcfs", "owner-first"] = "fcfs"

@@ -3,17 +3,15 @@
 import math
 
 from dmoa.errors import UsageError
-
-MAX_LAYERS = 8
-MAX_PROPOSERS = 64
+from dmoa.policies.limits import LIMITS
 
 
 def check_shape(devices: int, layers: int, proposers: int) -> None:
     """Raise UsageError unless M and k are possible with that many devices."""
-    if not 0 <= layers <= MAX_LAYERS:
-        raise UsageError(f"layers is {layers}; use 0 to {MAX_LAYERS}")
-    if not 0 <= proposers <= MAX_PROPOSERS:
-        raise UsageError(f"proposers is {proposers}; use 0 to {MAX_PROPOSERS}")
+    if not 0 <= layers <= LIMITS.layers:
+        raise UsageError(f"layers is {layers}; use 0 to {LIMITS.layers}")
+    if not 0 <= proposers <= LIMITS.proposers:
+        raise UsageError(f"proposers is {proposers}; use 0 to {LIMITS.proposers}")
     if proposers > devices - 1:
         raise UsageError(
             f"proposers is {proposers}, but {devices} devices have only {devices - 1} others"
