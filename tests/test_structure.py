@@ -22,7 +22,7 @@ LINES = [
     ["client", "device"],
     ["llm", "network", "simulation"],
     ["protocol", "theory"],
-    ["policies", "selection"],
+    ["policies", "selection", "trust"],
     ["text"],
     ["errors", "folders"],
 ]

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dmoa.errors import PeerGone, UsageError
 from dmoa.network.interface import Network, Send, Serve
 from dmoa.network.memory import MemoryHub
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import free_ports
+from dmoa.trust import public
 
 DEADLINE = 20.0
 
@@ -28,14 +30,21 @@ class Air:
         """One more; it only knows one before it, by default the last: gossip does the rest."""
         if self._kind == "memory":
             return self._hub.network()
-        port = self._ports[self._made]
         before = self._made - 1 if knows is None else knows
-        known = [f"tcp/127.0.0.1:{self._ports[before]}"] if before >= 0 else []
+        known = [self.address(before)] if before >= 0 else []
         self._made += 1
-        return ZenohNetwork([f"tcp/127.0.0.1:{port}"], known)
+        return ZenohNetwork(
+            [self.address(self._made - 1)],
+            known,
+            credentials=public.admit(f"d{self._made}", Ed25519PrivateKey.generate()),
+        )
+
+    def address(self, number: int) -> str:
+        """Where a network of Zenoh's listens."""
+        return f"{self._kind}/127.0.0.1:{self._ports[number]}"
 
 
-@pytest.fixture(params=["memory", "zenoh"])
+@pytest.fixture(params=["memory", "tcp", "quic"])
 def air(request: pytest.FixtureRequest) -> Air:
     return Air(request.param)
 
@@ -190,10 +199,15 @@ async def test_large_payloads_arrive_whole(air: Air) -> None:
             await replies(a, "b", b"x" * (17 * 2**20))
 
 
-async def test_a_taken_address_is_a_clear_error() -> None:
+@pytest.mark.parametrize("protocol", ["tcp", "quic"])
+async def test_a_taken_address_is_a_clear_error(protocol: str) -> None:
     async with AsyncExitStack() as stack:
-        air = Air("zenoh")
+        air = Air(protocol)
         await join(stack, air.network(), "first")
-        address = f"tcp/127.0.0.1:{air._ports[0]}"
+        address = air.address(0)
         with pytest.raises(UsageError, match=f"cannot listen on {address}.*--listen"):
-            await ZenohNetwork([address], []).open("second", echo, lambda: None)
+            await ZenohNetwork(
+                [address],
+                [],
+                credentials=public.admit("second", Ed25519PrivateKey.generate()),
+            ).open("second", echo, lambda: None)

@@ -84,6 +84,7 @@ class Peers:
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
         self._confirming: set[str] = set()
+        self._asking: set[str] = set()  # devices that are asked for their card once more
 
     def cards(self) -> dict[str, Card]:
         """The peers that are there now, by id in a fixed order."""
@@ -116,15 +117,31 @@ class Peers:
             self._seen[device] = incarnation
             self._spawn(self._greet(device, incarnation))
 
+    def greet_again(self) -> None:
+        """Tell every peer who this device is: it has another address."""
+        for device, incarnation in self._seen.items():
+            self._spawn(self._greet(device, incarnation))
+
     def welcome(self, card: Card) -> None:
-        """A device has told us who it is."""
-        if self._seen.get(card.device) is not None and card.device not in self._cards:
-            # Names are shown on terminals, and a stranger chose them.
-            card = msgspec.structs.replace(
-                card, name=printable(card.name).strip() or "?", model=printable(card.model)
-            )
-            self._cards[card.device] = card
-            self._joined(card)
+        """A device says who it is; what it says of one that is known, that one is asked itself."""
+        known = self._cards.get(card.device)
+        incarnation = self._seen.get(card.device)
+        if known is None:
+            self._learn(card)
+        elif incarnation and known.addresses != card.addresses and card.device not in self._asking:
+            self._asking.add(card.device)
+            self._spawn(self._greet(card.device, incarnation))
+
+    def _learn(self, card: Card) -> None:
+        known = self._cards.get(card.device)
+        if card.device not in self._seen or (known and known.addresses == card.addresses):
+            return
+        # Names are shown on terminals, and a stranger chose them.
+        card = msgspec.structs.replace(
+            card, name=printable(card.name).strip() or "?", model=printable(card.model)
+        )
+        self._cards[card.device] = card
+        self._joined(card)
 
     async def _confirm_gone(self, device: str) -> None:
         """A device that drains is not to be seen any more, but still waits for its answers."""
@@ -141,6 +158,12 @@ class Peers:
         self._left(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
+        try:
+            await self._ask_card(device, incarnation)
+        finally:
+            self._asking.discard(device)
+
+    async def _ask_card(self, device: str, incarnation: str) -> None:
         for attempt in range(1, 6):
             try:
                 reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
@@ -154,7 +177,7 @@ class Peers:
                 return
             if isinstance(reply, Welcome) and reply.card.device == device:
                 self.strangers.pop(device, None)
-                self.welcome(reply.card)
+                self._learn(reply.card)
             else:
                 detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
                 self.strangers[device] = printable(f"it cannot work here: {detail}", 300)

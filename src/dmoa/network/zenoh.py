@@ -6,11 +6,11 @@ everything here happens on the event loop that opened the network.
 """
 
 import asyncio
+import base64
 import contextlib
 import functools
 import json
 import logging
-import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,25 +20,22 @@ from typing import Any
 import zenoh
 
 from dmoa.errors import PeerGone, UsageError
-from dmoa.network.addresses import parse, reachable
+from dmoa.network.addresses import is_loopback, link_address, parse
 from dmoa.network.interface import Hear, Serve
+from dmoa.network.probe import listenable, reachable
 from dmoa.network.request import OpenRequest
 from dmoa.policies.limits import LIMITS
-
-# Zenoh reads this when it is first used. One thread receives, and another sends, so that links
-# are kept alive whatever a callback waits for; by default there are five kinds, and every
-# message wakes several.
-os.environ.setdefault(
-    "ZENOH_RUNTIME", "(rx: (handover: net), acc: (handover: net), app: (handover: net))"
-)
+from dmoa.trust.credentials import Credentials
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 3.0
+DIAL_SECONDS = 4.0
 # The layers of the protocol have deadlines of their own; this only frees a forgotten query.
 QUERY_SECONDS = 24 * 3600.0
 FINAL_SECONDS = 2.0
 END_SECONDS = 0.02
+INTRODUCTION_SECONDS = 0.5
 SMALL_BYTES = 32 * 1024
 LARGE_THREADS, SMALL_THREADS = 8, 64
 
@@ -47,8 +44,10 @@ class ZenohNetwork:
     """One device's Zenoh session; see `Network`.
 
     Args:
-        listen: endpoints to listen on.
-        connect: endpoints of known peers; they are tried again until they are there.
+        listen: addresses to listen on.
+        connect: addresses of devices to join; they are tried again until they are there.
+        credentials: for links by QUIC.
+        known: gives addresses of more devices, which are not dialled.
         multicast: also find peers of the local network without knowing any.
         name: name of the network; others are not seen.
     """
@@ -58,14 +57,17 @@ class ZenohNetwork:
         listen: list[str],
         connect: list[str],
         *,
+        credentials: Credentials | None = None,
+        known: Callable[[], list[str]] = list,
         multicast: bool = False,
-        name: str = "open",
+        name: str = "local",
     ) -> None:
-        for endpoint in [*listen, *connect]:
-            parse(endpoint)
-        self._listen = listen
-        self._connect = [endpoint for endpoint in connect if endpoint not in listen]
+        self._wanted = [link_address(endpoint) for endpoint in listen]
+        self._listen = self._wanted  # where it really listens
+        self._connect = [e for e in map(link_address, connect) if e not in self._wanted]
+        self._credentials = credentials
         self._multicast = multicast
+        self._known = known
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
         self._serving: set[asyncio.Task[None]] = set()
@@ -89,7 +91,7 @@ class ZenohNetwork:
 
     async def _join(self) -> None:
         try:
-            session = await asyncio.to_thread(zenoh.open, self._config())
+            session = await asyncio.to_thread(zenoh.open, self._config(self._listen, self._connect))
         except zenoh.ZError:
             raise UsageError(
                 f"cannot listen on {', '.join(self._listen)}: the address is taken or not of"
@@ -106,41 +108,93 @@ class ZenohNetwork:
             f"{self._prefix}/alive/{self._device}/{secrets.token_hex(8)}"
         )
 
-    async def reconnect(self, endpoints: list[str]) -> None:
-        """Close the session and open it anew, with more known peers.
+    async def move(self) -> None:
+        """Listen where this device can be reached now: its addresses have changed.
 
         Requests that are open end as if the network had failed.
         """
-        self._connect += [e for e in endpoints if e not in self._connect]
         await self._leave()
         self._changed()
         while True:  # until this network is closed, which cancels whoever waits here
+            self._listen = [listenable(endpoint, self._neighbours()) for endpoint in self._wanted]
             try:
                 return await self._join()
             except UsageError:  # the old socket is still going, or another program was quicker
                 await asyncio.sleep(1.0)
 
-    def configured(self) -> list[str]:
-        """The endpoints of known peers."""
-        return list(self._connect)
+    def must_move(self) -> bool:
+        """Whether it should listen elsewhere than it does."""
+        return self._listen != [listenable(e, self._neighbours()) for e in self._wanted]
+
+    async def introduce(self, endpoint: str, seconds: float) -> None:
+        """Get a link to a device again.
+
+        Zenoh dials the peers that it was started with for ever, but those that it has learnt by
+        gossip only once, and it cannot be given new ones. A session that lives for a moment and
+        is linked to this device and to the other one makes each known to the other, and disturbs
+        no link that is there.
+
+        Args:
+            endpoint: where the other one listens.
+            seconds: how long it may take.
+        """
+        ours = self._introduction(endpoint)
+        if ours is None:
+            return
+        try:
+            session = await asyncio.to_thread(zenoh.open, self._config([], [ours, endpoint]))
+        except zenoh.ZError as error:
+            log.info("no introduction to %s: %s", endpoint, error)
+            return
+        try:
+            until = self._loop.time() + seconds
+            while self._loop.time() < until and len(list(session.info.peers_zid())) < 2:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(INTRODUCTION_SECONDS)  # for the link between the two
+        finally:
+            await asyncio.to_thread(session.close)
+
+    def _introduction(self, endpoint: str) -> str | None:
+        """Where this device's own session can be dialled by one of this process."""
+        for text in self._listen:
+            if text != endpoint:
+                return reachable(text, self._neighbours())
+        return None
+
+    def _neighbours(self) -> list[str]:
+        """Hosts of devices that this one knows: the way to them is the one that counts."""
+        hosts = [parse(endpoint).host for endpoint in [*self._connect, *self._known()]]
+        return [host for host in hosts if not is_loopback(host)]
 
     def linked(self) -> set[str]:
-        """The endpoints that this device has dialled with success."""
+        """The addresses that this device has dialled with success."""
         if self._session is None:
             return set()
         return {str(link.dst).partition("?")[0] for link in self._session.info.links()}
 
-    def _config(self) -> zenoh.Config:
+    def _config(self, listen: list[str], connect: list[str]) -> zenoh.Config:
         config = zenoh.Config()
         settings: dict[str, Any] = {
             "mode": "peer",
-            "listen/endpoints": self._listen,
-            "connect/endpoints": self._connect,
-            "scouting/multicast/enabled": self._multicast,
+            "listen/endpoints": listen,
+            "connect/endpoints": connect,
+            "scouting/multicast/enabled": self._multicast and bool(listen),
+            # A dial that began while the other one was cut off must not outlast the cut for long.
+            "connect/retry": {
+                "period_init_ms": 500,
+                "period_max_ms": 2000,
+                "period_increase_factor": 2,
+            },
+            "transport/unicast/open_timeout": int(DIAL_SECONDS * 1000),
             "transport/link/tx/lease": int(LEASE_SECONDS * 1000),
             "transport/link/rx/max_message_size": 2 * LIMITS.message_bytes,
+            "transport/link/protocols": ["tcp", "quic"],
             "transport/shared_memory/enabled": False,
         }
+        if not listen:  # an introduction makes no links of its own
+            settings["scouting/gossip/autoconnect"] = {"router": [], "peer": []}
+        if self._credentials is not None:
+            settings |= _certificates(self._credentials)
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         return config
@@ -156,8 +210,8 @@ class ZenohNetwork:
         return {device: tokens[0] for device, tokens in self._tokens.items()}
 
     def addresses(self) -> list[str]:
-        """The endpoints that this device listens on, as others can dial them."""
-        return [reachable(endpoint) for endpoint in self._listen]
+        """The addresses that this device listens on, as others can dial them."""
+        return [reachable(endpoint, self._neighbours()) for endpoint in self._listen]
 
     def _on_liveliness(self, sample: zenoh.Sample) -> None:
         device, incarnation = str(sample.key_expr).split("/")[-2:]
@@ -360,6 +414,27 @@ def _reply(query: zenoh.Query, key: str, data: bytes) -> None:
     # The query is dropped by now when the network is being closed.
     with contextlib.suppress(zenoh.ZError):
         query.reply(key, data, express=True)
+
+
+def _certificates(credentials: Credentials) -> dict[str, Any]:
+    """Both sides of a link show a certificate of the same authority.
+
+    Names are not compared with addresses, which change; with names, a link would fail in silence.
+    """
+
+    def text(pem: bytes) -> str:
+        return base64.b64encode(pem).decode()
+
+    tls = "transport/link/tls"
+    return {
+        f"{tls}/root_ca_certificate_base64": text(credentials.authority),
+        f"{tls}/listen_certificate_base64": text(credentials.certificate),
+        f"{tls}/connect_certificate_base64": text(credentials.certificate),
+        f"{tls}/listen_private_key_base64": text(credentials.key),
+        f"{tls}/connect_private_key_base64": text(credentials.key),
+        f"{tls}/enable_mtls": True,
+        f"{tls}/verify_name_on_connect": False,
+    }
 
 
 def _direct(call: Callable[[Any], None], drop: Callable[[], None] | None = None) -> Any:

@@ -2,25 +2,33 @@
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 
 from dmoa.errors import UsageError
+from dmoa.trust.authority import private_pem
 
 ID_LENGTH = 20
 
 
-def load_identity(state: Path) -> str:
-    """The id of the device whose state folder this is; made at the first call.
+@dataclass(frozen=True)
+class Identity:
+    """A device's key, and the id that follows from it."""
+
+    id: str
+    key: Ed25519PrivateKey
+
+
+def load_identity(state: Path) -> Identity:
+    """The identity of the device whose state folder this is; made at the first call.
 
     Raises:
         UsageError: the folder cannot be written, or its key cannot be read.
@@ -42,13 +50,11 @@ def load_identity(state: Path) -> str:
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path} is no Ed25519 key; remove it to become a new device")
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return hashlib.sha256(public).hexdigest()[:ID_LENGTH]
+    return Identity(hashlib.sha256(public).hexdigest()[:ID_LENGTH], key)
 
 
 def _write_key(path: Path) -> None:
-    pem = Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
+    pem = private_pem(Ed25519PrivateKey.generate())
     # Written aside and moved into place: a full disk leaves no broken key behind.
     aside = path.with_suffix(".new")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

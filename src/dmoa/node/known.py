@@ -1,7 +1,7 @@
 """The devices that this one has met, kept for its next start.
 
-Links that were learnt by gossip are not tried again after a loss, so the addresses of all
-devices that were met become known peers.
+Zenoh does not try again a link that it has learnt by gossip, so whoever is known and away is
+looked for by `upkeep.py`.
 """
 
 import json
@@ -34,9 +34,13 @@ class KnownPeers:
         except (OSError, ValueError, AttributeError, TypeError, RecursionError):
             self._addresses = {}
 
-    def addresses(self) -> list[str]:
-        """All addresses that may be dialled."""
-        return [a for addresses in self._addresses.values() for a in addresses if self._good(a)]
+    def addresses(self) -> dict[str, list[str]]:
+        """The addresses that may be dialled, of each device that has some, by its id."""
+        good = {
+            device: [address for address in addresses if self._good(address)]
+            for device, addresses in self._addresses.items()
+        }
+        return {device: addresses for device, addresses in good.items() if addresses}
 
     def _good(self, address: str) -> bool:
         return is_plain(address) and (self._open or is_local(address))

@@ -44,6 +44,7 @@ class DeviceProcess:
         folder: for its state and its log.
         arguments: of `dmoa up`, beyond name and state.
         environment: added to this process's.
+        prefix: a command that runs it, such as `ip netns exec NAME`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class DeviceProcess:
         folder: Path,
         arguments: Sequence[str],
         environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.url = ""
@@ -61,6 +63,7 @@ class DeviceProcess:
             *arguments,
         ]
         self._environment = environment or {}
+        self._prefix = prefix
         self._process: asyncio.subprocess.Process | None = None
         self._log: IO[bytes] | None = None
 
@@ -83,6 +86,7 @@ class DeviceProcess:
         """
         self._log = self.log.open("ab")
         self._process = await asyncio.create_subprocess_exec(
+            *self._prefix,
             *(sys.executable, "-m", "dmoa"),
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,

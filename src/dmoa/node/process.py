@@ -19,13 +19,15 @@ from dmoa.errors import UsageError
 from dmoa.folders import cache_folder, state_folder
 from dmoa.llm.interface import LLM
 from dmoa.llm.specification import make_llm
-from dmoa.network.addresses import default_endpoints, is_loopback, require_loopback
+from dmoa.network.addresses import is_loopback, link_address, parse, require_loopback
 from dmoa.network.messages import Card
+from dmoa.network.probe import default_endpoints
 from dmoa.network.zenoh import ZenohNetwork
-from dmoa.node.identity import load_identity
+from dmoa.node.identity import Identity, load_identity
 from dmoa.node.known import KnownPeers
 from dmoa.node.settings import Settings
 from dmoa.node.upkeep import Upkeep
+from dmoa.trust import public
 
 Say = Callable[[str], None]
 
@@ -73,15 +75,16 @@ async def _running(
     require_loopback([*settings.listen, *settings.connect], open_network=settings.open)
     if settings.open:
         say(
-            "warning: --open lets every device that reaches this one use its LLM and read the"
-            " prompts that are sent around; use it only on a network that you trust"
+            "warning: --open joins a network whose authority is public: every device that reaches"
+            " this one may use its LLM and read the prompts that are sent around; use it only"
+            " among machines that you trust"
         )
     if settings.multicast and not settings.open:
         raise UsageError("--multicast looks for devices of other machines; it needs --open")
     state = settings.state or state_folder(settings.name)
     async with contextlib.AsyncExitStack() as stack:
         cache_folder().mkdir(parents=True, exist_ok=True)
-        device_id = load_identity(state)
+        identity = load_identity(state)
         stack.enter_context(_only_user_of(state))
         listener = bind(host, port)
         stack.callback(listener.close)
@@ -101,16 +104,14 @@ async def _running(
 
         # Two devices that start at the same moment must not choose the same free port.
         with FileLock(cache_folder() / "ports.lock", timeout=START_SECONDS):
-            network = _network(settings, known, say)
-            device = _device(settings, device_id, llm, network, joined, say)
+            network = _network(settings, identity, known, say)
+            device = _device(settings, identity.id, llm, network, joined, say)
             stack.push_async_callback(device.close)
             await device.start()
-        upkeep = Upkeep(network, known, settings.connect, say)
-
+        configured = [link_address(address) for address in settings.connect]
+        upkeep = Upkeep(identity.id, network, known, configured, say)
         stack.push_async_callback(upkeep.close)
-        upkeep.start(
-            device.peer_links, busy=lambda: bool(device.open_prompts or device.service.running)
-        )
+        upkeep.start(device.peer_links)
         app = make_app(
             device,
             default=lambda: _default(settings, device),
@@ -167,17 +168,22 @@ def _device(
     )
 
 
-def _network(settings: Settings, known: KnownPeers, say: Say) -> ZenohNetwork:
+def _network(settings: Settings, identity: Identity, known: KnownPeers, say: Say) -> ZenohNetwork:
     listen, connect = settings.listen, settings.connect
+    for text in [*listen, *connect]:
+        if parse(text).protocol != parse(link_address(text)).protocol:
+            say(f"note: {text} leaves this machine, so it is {link_address(text)}")
     if not listen:
         default, neighbours = default_endpoints(open_network=settings.open)
         listen = [default]
         connect = [*connect, *neighbours]
-    reachable = known.addresses()
-    if reachable:
-        say(f"addresses known from before: {', '.join(reachable)}")
     return ZenohNetwork(
-        listen, list(dict.fromkeys([*connect, *reachable])), multicast=settings.multicast
+        listen,
+        list(dict.fromkeys(connect)),
+        credentials=public.admit(identity.id, identity.key),
+        known=lambda: [address for found in known.addresses().values() for address in found],
+        multicast=settings.multicast,
+        name="open" if settings.open else "local",
     )
 
 

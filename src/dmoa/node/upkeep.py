@@ -1,54 +1,64 @@
 """Looking after a device's links: saying what is wrong with them, and mending them.
 
-Zenoh retries configured peers for ever, but not links that it has learnt by gossip. So a
-device that was met, is gone, and yet accepts connections at its address is dialled anew, by
-reopening the session when it disturbs nobody.
+Zenoh retries configured peers for ever, but not links that it has learnt by gossip. So a device
+that was met, is away, and yet answers at its address is introduced anew. Where this machine's own
+address has changed, the device listens at the new one and tells it to whom it knows.
 """
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 
 from dmoa.device.peers import Peers
-from dmoa.network.addresses import answers, parse
+from dmoa.network.addresses import parse
+from dmoa.network.probe import addresses_of, answers
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.known import KnownPeers
 
-LOOK_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+INTRODUCTION_SECONDS = 3.0
+INTRODUCTIONS = 8  # at once
+# Whoever was here is looked for often, so that a link that heals is used again within seconds.
+MET_SECONDS, UNMET_SECONDS = 4.0, 30.0
 
 
 class Upkeep:
     """Watches the links of one network.
 
     Args:
+        own_id: id of this device.
         network: the network.
         known: the devices that were met.
-        configured: endpoints that the user gave; only these are worth a warning.
+        configured: addresses that the user gave; only these are worth a warning.
         say: is told of each new problem.
     """
 
     def __init__(
         self,
+        own_id: str,
         network: ZenohNetwork,
         known: KnownPeers,
         configured: Sequence[str],
         say: Callable[[str], None],
     ) -> None:
+        self._own_id = own_id
         self._configured = configured
         self._network = network
         self._known = known
         self._say = say
+        self._met: set[str] = set()  # devices that have been here since the start
+        self._pauses: dict[str, tuple[float, float]] = {}  # device -> not before, last pause
+        self._addresses: list[str] = []
         self.problems: list[str] = []
         self._watching: asyncio.Task[None] | None = None
 
-    def start(self, peers: Peers, busy: Callable[[], bool]) -> None:
-        """Begin to watch.
-
-        Args:
-            peers: who is there.
-            busy: whether reopening the session would interrupt work.
-        """
-        self._watching = asyncio.create_task(self._watch(peers, busy))
+    def start(self, peers: Peers) -> None:
+        """Begin to watch."""
+        self._addresses = self._network.addresses()
+        self._watching = asyncio.create_task(self._watch(peers))
 
     async def close(self) -> None:
         """Stop watching."""
@@ -57,33 +67,75 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
 
-    async def _watch(self, peers: Peers, busy: Callable[[], bool]) -> None:
-        lost: set[str] = set()
+    async def _watch(self, peers: Peers) -> None:
         while True:
+            try:
+                await self._follow_address(peers)
+                await self._find_lost()
+                await self._find_problems(peers)
+            except Exception:  # a fault of ours must not end the upkeep of a device that runs
+                log.exception("upkeep")
             await asyncio.sleep(LOOK_SECONDS)
-            problems = await self._look(peers)
-            for problem in problems:
-                if problem not in self.problems:
-                    self._say(f"warning: {problem}")
-            self.problems = problems
-            # Two looks in a row, so that a link that mends itself is left alone.
-            before, lost = lost, await self._lost(peers)
-            again = before & lost
-            if again and not busy():
-                self._say(f"dialling {', '.join(sorted(again))} anew")
-                await self._network.reconnect(sorted(again))
-                lost = set()
+
+    async def _follow_address(self, peers: Peers) -> None:
+        """Listen at this machine's address of now, and tell it."""
+        if await asyncio.to_thread(self._network.must_move):
+            await self._network.move()
+            self._pauses.clear()
+            self._say(f"the address has changed; listening on {self._shown_addresses()}")
+        elif self._network.addresses() != self._addresses:
+            peers.greet_again()
+        self._addresses = self._network.addresses()
+
+    def _shown_addresses(self) -> str:
+        return ", ".join(self._network.addresses())
+
+    async def _find_lost(self) -> None:
+        """Introduce this device to those that were met, are away, and answer."""
+        now = asyncio.get_running_loop().time()
+        here = self._network.alive()
+        self._met |= set(here)
+        due: dict[str, list[str]] = {}
+        for device, addresses in self._known.addresses().items():
+            if device in here or device == self._own_id:
+                self._pauses.pop(device, None)
+                continue
+            # Both sides look; one of them a little later, so that they do not meet halfway.
+            first = now + (LOOK_SECONDS / 2 if self._own_id > device else 0.0)
+            until, seconds = self._pauses.setdefault(device, (first, LOOK_SECONDS / 2))
+            if now >= until and len(due) < INTRODUCTIONS:
+                longest = MET_SECONDS if device in self._met else UNMET_SECONDS
+                seconds = min(2 * seconds, longest)
+                self._pauses[device] = (now + seconds, seconds)
+                due[device] = addresses
+        await asyncio.gather(*(self._introduce(addresses) for addresses in due.values()))
+
+    async def _introduce(self, addresses: list[str]) -> None:
+        for address in addresses:
+            if await asyncio.to_thread(answers, address):
+                await self._network.introduce(address, INTRODUCTION_SECONDS)
+                return
+
+    async def _find_problems(self, peers: Peers) -> None:
+        problems = await self._look(peers)
+        for problem in problems:
+            if problem not in self.problems:
+                self._say(f"warning: {problem}")
+        self.problems = problems
 
     async def _look(self, peers: Peers) -> list[str]:
         """What is wrong with the configured peers and the devices that are no peers."""
-        linked = {a for card in peers.cards().values() for a in card.addresses}
         problems = [
             f"device {device}: {reason}" for device, reason in sorted(peers.strangers.items())
         ]
+        linked = {parse(a)[1:3] for card in peers.cards().values() for a in card.addresses}
+        linked |= {parse(a)[1:3] for a in self._network.linked()}
         for text in self._configured:
-            if text in linked or text in self._network.linked():
+            endpoint = parse(text)
+            hosts = await asyncio.to_thread(addresses_of, endpoint.host)
+            if any((host, endpoint.port) in linked for host in (endpoint.host, *hosts)):
                 continue
-            if not await _answers(text):
+            if not await asyncio.to_thread(answers, text):
                 problems.append(f"nobody answers at {text}; it is tried until somebody does")
             else:
                 problems.append(
@@ -91,15 +143,3 @@ class Upkeep:
                     " check the address given by --connect"
                 )
         return problems
-
-    async def _lost(self, peers: Peers) -> set[str]:
-        here = {a for card in peers.cards().values() for a in card.addresses}
-        ours = {*self._network.addresses(), *self._network.configured()}
-        away = [a for a in self._known.addresses() if a not in here and a not in ours]
-        reachable = await asyncio.gather(*(_answers(address) for address in away))
-        return {address for address, answer in zip(away, reachable, strict=True) if answer}
-
-
-async def _answers(text: str) -> bool:
-    endpoint = parse(text)
-    return await asyncio.to_thread(answers, endpoint.host, endpoint.port)

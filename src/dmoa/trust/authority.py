@@ -1,0 +1,91 @@
+"""The authority of a network: whoever holds its key decides who may join."""
+
+import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from dmoa.trust.credentials import Credentials
+
+# Zenoh wants a name in a certificate. It is not checked against addresses, which change.
+_NAME = "dmoa"
+
+
+class Authority:
+    """Signs the certificates of devices.
+
+    Args:
+        certificate: its own, in PEM.
+        key: its private key (Ed25519), in PEM.
+    """
+
+    def __init__(self, certificate: bytes, key: bytes) -> None:
+        self._pem = certificate
+        self._certificate = x509.load_pem_x509_certificate(certificate)
+        loaded = load_pem_private_key(key, password=None)
+        assert isinstance(loaded, Ed25519PrivateKey)
+        self._key = loaded
+
+    @classmethod
+    def create(
+        cls, name: str, begins: datetime.datetime, ends: datetime.datetime
+    ) -> tuple[bytes, bytes]:
+        """Certificate and key of a new authority, in PEM."""
+        key = Ed25519PrivateKey.generate()
+        subject = _named(name)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(ends)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, None)
+        )
+        return certificate.public_bytes(Encoding.PEM), private_pem(key)
+
+    def admit(
+        self,
+        device: str,
+        key: Ed25519PrivateKey,
+        begins: datetime.datetime,
+        ends: datetime.datetime,
+    ) -> Credentials:
+        """Sign a device's certificate.
+
+        Args:
+            device: its id, which becomes the certificate's common name.
+            key: its private key.
+            begins, ends: when the certificate is valid.
+        """
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_named(device))
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(ends)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(_NAME)]), critical=False)
+            .sign(self._key, None)
+        )
+        return Credentials(self._pem, certificate.public_bytes(Encoding.PEM), private_pem(key))
+
+
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    """A private key as PEM, not encrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

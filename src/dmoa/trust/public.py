@@ -1,0 +1,39 @@
+"""The public authority of `--open`: everybody has its key, so everybody may join.
+
+It protects nothing, and is not meant to. It is here so that an open network takes the same path
+through the code as a private one: links of QUIC with certificates on both sides.
+"""
+
+import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from dmoa.trust.authority import Authority
+from dmoa.trust.credentials import Credentials
+
+# Made once for this purpose by `Authority.create`. The key is published: it is no secret.
+CERTIFICATE = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBQTCB9KADAgECAhRKq/nwZ2b+vGG4Ms56ixoPUAMEozAFBgMrZXAwNDEyMDAG
+A1UEAwwpZG1vYSBvcGVuIGxhYm9yYXRvcnkgbmV0d29yaywgZXZlcnlib2R5J3Mw
+IBcNMDAwMTAxMDAwMDAwWhgPMjEwMDAxMDEwMDAwMDBaMDQxMjAwBgNVBAMMKWRt
+b2Egb3BlbiBsYWJvcmF0b3J5IG5ldHdvcmssIGV2ZXJ5Ym9keSdzMCowBQYDK2Vw
+AyEAPzGPewJFw024r9XtZAL8u7563L1kCFadcqkhYiHDY5yjFjAUMBIGA1UdEwEB
+/wQIMAYBAf8CAQAwBQYDK2VwA0EAvGjl/xJXRjdoPsz7KsoQcADlWDJbeogCutut
+tOMEpYtKxU0RaF7aMKyjcyCJUIJSFWX7iGXbG3kTPM8Rr0F0CQ==
+-----END CERTIFICATE-----
+"""
+KEY = b"""\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEICqNVfQpTZ0bDM/ftVN42jjN9s2WK2JV+t6iKzmjZBoN
+-----END PRIVATE KEY-----
+"""
+
+# Dates mean nothing here, and a small device may not know the date when it starts.
+_BEGINS = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+_ENDS = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+
+
+def admit(device: str, key: Ed25519PrivateKey) -> Credentials:
+    """What any device needs to join an open network."""
+    return Authority(CERTIFICATE, KEY).admit(device, key, _BEGINS, _ENDS)
