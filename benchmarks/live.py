@@ -113,14 +113,17 @@ async def sleep_seconds() -> float:
 
 
 async def overhead() -> dict[str, Any]:
-    """Wall time over the critical path (M+1) alpha, on an idle network."""
+    """Wall time over the critical path (M+1) alpha, on an idle network, linked by TCP and QUIC."""
     critical = (LAYERS + 1) * ALPHA
-    ratios: dict[str, list[float]] = {"dmoa": [], "direct": [], "sleeps": []}
+    ratios: dict[str, list[float]] = {"dmoa": [], "dmoa_quic": [], "direct": [], "sleeps": []}
     first_tokens: list[float] = []
-    async with LocalNetwork(4, f"scripted:deterministic,mean={ALPHA},answer=Yes.") as network:
+    llm = f"scripted:deterministic,mean={ALPHA},answer=Yes."
+    async with LocalNetwork(4, llm) as network, LocalNetwork(4, llm, protocol="quic") as secured:
         apis = [PlainClient(device.url) for device in network.devices]
+        quic = PlainClient(secured.devices[0].url)
         for _ in range(3):  # connections, imports
             await prompt_seconds(apis[0])
+            await prompt_seconds(quic)
             await direct_seconds(apis, "scripted")
         order, generator = list(ratios), random.Random(SEED)
         for _ in range(REPEATS * PROMPTS):
@@ -130,13 +133,15 @@ async def overhead() -> dict[str, Any]:
                     case "dmoa":
                         seconds, first = await prompt_seconds(apis[0])
                         first_tokens.append(first)
+                    case "dmoa_quic":
+                        seconds, _ = await prompt_seconds(quic)
                     case "direct":
                         seconds = await direct_seconds(apis, "scripted")
                     case _:
                         seconds = await sleep_seconds()
                 ratios[name].append(seconds / critical)
         memory = [psutil.Process(d.pid).memory_info().rss / 1e6 for d in network.devices]
-        for api in apis:
+        for api in [*apis, quic]:
             api.close()
     return {
         "overhead": {name: spread(values) for name, values in ratios.items()},

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from dmoa.client import fetch_status
 from dmoa.errors import DmoaError
@@ -149,6 +149,7 @@ class LocalNetwork:
         llm: their `--llm`; one for all, or one each.
         arguments: more arguments of `dmoa up`.
         environment: added to the environment of each.
+        protocol: of their links; `quic` is what links between machines use.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class LocalNetwork:
         llm: str | Sequence[str],
         arguments: Sequence[str] = (),
         environment: dict[str, str] | None = None,
+        protocol: Literal["tcp", "quic"] = "tcp",
     ) -> None:
         llms = [llm] * count if isinstance(llm, str) else list(llm)
         names = [NAMES[i] if i < len(NAMES) else f"device{i}" for i in range(count)]
@@ -167,13 +169,13 @@ class LocalNetwork:
         for i, name in enumerate(names):
             network, api = ports[2 * i], ports[2 * i + 1]
             # One known device is enough; the others are found by gossip.
-            known = ["--connect", f"tcp/127.0.0.1:{ports[0]}"] if i else []
+            known = ["--connect", f"{protocol}/127.0.0.1:{ports[0]}"] if i else []
             self.devices.append(
                 DeviceProcess(
                     name,
                     self.folder,
                     [
-                        *("--llm", llms[i], "--listen", f"tcp/127.0.0.1:{network}"),
+                        *("--llm", llms[i], "--listen", f"{protocol}/127.0.0.1:{network}"),
                         *("--api", f"127.0.0.1:{api}", *known, *arguments),
                     ],
                     environment,

@@ -30,10 +30,10 @@ MC4CAQAwBQYDK2VwBCIEICqNVfQpTZ0bDM/ftVN42jjN9s2WK2JV+t6iKzmjZBoN
 """
 
 # Dates mean nothing here, and a small device may not know the date when it starts.
-_BEGINS = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
-_ENDS = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+BEGINS = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+ENDS = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 
 
 def admit(device: str, key: Ed25519PrivateKey) -> Credentials:
     """What any device needs to join an open network."""
-    return Authority(CERTIFICATE, KEY).admit(device, key, _BEGINS, _ENDS)
+    return Authority(CERTIFICATE, KEY).admit(device, key, BEGINS, ENDS)
