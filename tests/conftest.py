@@ -11,10 +11,13 @@ settings.load_profile("dmoa")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for name in [n for n in os.environ if n.startswith("DMOA_") and n != "DMOA_CACHE"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DMOA_CONFIG", os.devnull)
+    monkeypatch.setenv("DMOA_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,21 +12,9 @@ import pytest
 import dmoa
 
 PACKAGE = Path(dmoa.__file__).parent
+MAP = PACKAGE.parent.parent / "docs" / "architecture.md"
+_ROOM = re.compile(r"^\| (\d+) \| `(\w+)` \|", re.MULTILINE)
 
-# A module may import those of its own line and of the lines below it.
-LINES = [
-    ["cli"],
-    ["demo"],
-    ["evaluation", "report"],
-    ["node"],
-    ["api"],
-    ["client", "device"],
-    ["llm", "network", "simulation"],
-    ["protocol", "theory"],
-    ["policies", "selection", "trust"],
-    ["text"],
-    ["errors", "folders"],
-]
 # Published outputs are read by the code that scores them.
 ALLOWED = {("llm/recorded.py", "evaluation")}
 LIGHT = ["protocol", "policies", "selection", "theory"]
@@ -53,19 +42,35 @@ def parts() -> list[tuple[str, Path]]:
     ]
 
 
-def test_every_part_of_the_package_has_its_line() -> None:
-    assert {part for part, _ in parts()} == {part for line in LINES for part in line}
+def heights() -> dict[str, int]:
+    """How high each room stands on the map; errors and the like are at the bottom."""
+    return {room: -int(line) for line, room in _ROOM.findall(MAP.read_text(encoding="utf-8"))}
+
+
+def test_every_room_of_the_package_stands_on_the_map() -> None:
+    assert {part for part, _ in parts()} == set(heights())
+
+
+def test_the_root_of_the_package_holds_few_loose_files() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
+
+
+def test_no_file_is_too_long() -> None:
+    root = PACKAGE.parent.parent
+    for folder in ("src", "tests", "benchmarks", "docs", "training"):
+        for path in (root / folder).rglob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, path
 
 
 def test_imports_point_downwards() -> None:
-    height = {part: -i for i, line in enumerate(LINES) for part in line}
+    height = heights()
     wrong = [
         f"{path.relative_to(PACKAGE)} imports {name}"
         for part, path in parts()
         for name in imports(path)
         if name.startswith("dmoa.")
         and (path.relative_to(PACKAGE).as_posix(), name.split(".")[1]) not in ALLOWED
-        and height[part] < height.get(name.split(".")[1], -len(LINES))
+        and height[part] < height.get(name.split(".")[1], min(height.values()))
     ]
     assert not wrong
 
@@ -76,6 +81,24 @@ def test_the_protocol_and_the_theory_know_nothing_of_servers_and_transports(part
         if name == part:
             roots = {module.partition(".")[0] for module in imports(path)}
             assert not roots & set(HEAVY), path
+
+
+@pytest.mark.parametrize(
+    ("part", "known"),
+    [("network", {"tasks", "conversation"}), ("llm", {"conversation", "packing"})],
+)
+def test_transport_and_llm_know_little_of_the_protocol(part: str, known: set[str]) -> None:
+    for name, path in parts():
+        if name == part:
+            used = {m.split(".")[2] for m in imports(path) if m.startswith("dmoa.protocol.")}
+            assert used <= known, path
+
+
+def test_theory_does_no_input_and_output() -> None:
+    for name, path in parts():
+        if name == "theory":
+            roots = {module.partition(".")[0] for module in imports(path)}
+            assert not roots & {"json", "os", "pathlib", "socket", "subprocess", "urllib"}, path
 
 
 @pytest.mark.parametrize("part", ["theory", "simulation"])

@@ -11,6 +11,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DMOA_CACHE") or platformdirs.user_cache_path("dmoa"))
 
 
+def user_folder() -> Path:
+    """What all devices of one user on this machine share; `DMOA_HOME` moves it."""
+    return Path(os.environ.get("DMOA_HOME") or platformdirs.user_state_path("dmoa"))
+
+
 def state_folder(name: str) -> Path:
     """What makes the device `name` itself: its key, and the peers that it knows."""
-    return platformdirs.user_state_path("dmoa") / name
+    return user_folder() / name

@@ -36,7 +36,7 @@ class Air:
         return ZenohNetwork(
             [self.address(self._made - 1)],
             known,
-            credentials=public.admit(f"d{self._made}", Ed25519PrivateKey.generate()),
+            public.authority().admit(f"d{self._made}", Ed25519PrivateKey.generate()),
         )
 
     def address(self, number: int) -> str:
@@ -209,5 +209,5 @@ async def test_a_taken_address_is_a_clear_error(protocol: str) -> None:
             await ZenohNetwork(
                 [address],
                 [],
-                credentials=public.admit("second", Ed25519PrivateKey.generate()),
+                public.authority().admit("second", Ed25519PrivateKey.generate()),
             ).open("second", echo, lambda: None)

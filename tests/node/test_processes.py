@@ -13,6 +13,8 @@ from typing import Any
 import openai
 import psutil
 import pytest
+import zenoh
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import dmoa
 from dmoa.client import client, fetch_status
@@ -22,6 +24,7 @@ from dmoa.network.interface import Send
 from dmoa.network.messages import Refused, encode
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import DeviceProcess, LocalNetwork, free_ports
+from dmoa.trust import personal
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
 SLOW = "scripted:deterministic,mean=1.5,answer=one two three four five six seven eight"
@@ -317,6 +320,43 @@ async def test_a_peer_address_that_is_something_else_is_said_and_the_node_goes_o
         assert (await dmoa.ask_async("?", node=url)).text
 
 
+def peer_of(network: LocalNetwork, known: list[str]) -> ZenohNetwork:
+    """A peer with the credentials of a member, for what members may do to each other."""
+    own = personal.authority(network.home).admit("member", Ed25519PrivateKey.generate())
+    return ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], known, own)
+
+
+async def test_another_users_program_on_this_machine_gets_no_link(tmp_path: Path) -> None:
+    """Whoever reaches the port, and whatever bridges the loopback address, stays outside."""
+    async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
+        listen = [d._arguments[d._arguments.index("--listen") + 1] for d in network.devices]
+        foreign = personal.authority(tmp_path).admit("stranger", Ed25519PrivateKey.generate())
+        stranger = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], listen, foreign)
+        plain = zenoh.Config()
+        for key, value in (
+            ("mode", "peer"),
+            ("scouting/multicast/enabled", False),
+            ("connect/endpoints", listen),
+        ):
+            plain.insert_json5(key, json.dumps(value))
+        await stranger.open("stranger", refuse, lambda: None)
+        try:
+            with await asyncio.to_thread(zenoh.open, plain) as router:
+                # A member is let in meanwhile, so that the others had their time.
+                member = peer_of(network, listen)
+                await member.open("member", refuse, lambda: None)
+                async with asyncio.timeout(20):
+                    while len(member.alive()) < 2:
+                        await asyncio.sleep(0.05)
+                await member.close()
+                assert not router.info.peers_zid()
+                assert not list(router.liveliness().get("**", timeout=1.0))
+            assert not stranger.alive()
+            assert not stranger.linked()
+        finally:
+            await stranger.close()
+
+
 async def refuse(payload: bytes, send: Send) -> None:
     send(encode(Refused("draining")))
 
@@ -330,7 +370,7 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
         listen = network.devices[0]._arguments
         known = listen[listen.index("--listen") + 1]
-        stranger = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], [known])
+        stranger = peer_of(network, [known])
         await stranger.open("stranger", nonsense, lambda: None)
         try:
             async with asyncio.timeout(20):
@@ -421,7 +461,7 @@ async def test_a_full_link_to_a_stopped_peer_stops_nothing_else() -> None:
             for arguments in (device._arguments for device in network.devices)
         ]
         ids = [(await fetch_status(device.url))["id"] for device in network.devices]
-        asker = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], known)
+        asker = peer_of(network, known)
         await asker.open("asker", refuse, lambda: None)
         watching = asyncio.create_task(watch_the_loop())
         try:

@@ -46,7 +46,7 @@ class ZenohNetwork:
     Args:
         listen: addresses to listen on.
         connect: addresses of devices to join; they are tried again until they are there.
-        credentials: for links by QUIC.
+        credentials: of this device; only those of the same authority get a link.
         known: gives addresses of more devices, which are not dialled.
         multicast: also find peers of the local network without knowing any.
         name: name of the network; others are not seen.
@@ -56,8 +56,8 @@ class ZenohNetwork:
         self,
         listen: list[str],
         connect: list[str],
+        credentials: Credentials,
         *,
-        credentials: Credentials | None = None,
         known: Callable[[], list[str]] = list,
         multicast: bool = False,
         name: str = "local",
@@ -170,14 +170,15 @@ class ZenohNetwork:
         """The addresses that this device has dialled with success."""
         if self._session is None:
             return set()
-        return {str(link.dst).partition("?")[0] for link in self._session.info.links()}
+        dialled = {str(link.dst).partition("?")[0] for link in self._session.info.links()}
+        return {address.replace("tls/", "tcp/", 1) for address in dialled}
 
     def _config(self, listen: list[str], connect: list[str]) -> zenoh.Config:
         config = zenoh.Config()
         settings: dict[str, Any] = {
             "mode": "peer",
-            "listen/endpoints": listen,
-            "connect/endpoints": connect,
+            "listen/endpoints": [_secured(address) for address in listen],
+            "connect/endpoints": [_secured(address) for address in connect],
             "scouting/multicast/enabled": self._multicast and bool(listen),
             # A dial that began while the other one was cut off must not outlast the cut for long.
             "connect/retry": {
@@ -188,13 +189,12 @@ class ZenohNetwork:
             "transport/unicast/open_timeout": int(DIAL_SECONDS * 1000),
             "transport/link/tx/lease": int(LEASE_SECONDS * 1000),
             "transport/link/rx/max_message_size": 2 * LIMITS.message_bytes,
-            "transport/link/protocols": ["tcp", "quic"],
+            "transport/link/protocols": ["tls", "quic"],
             "transport/shared_memory/enabled": False,
         }
         if not listen:  # an introduction makes no links of its own
             settings["scouting/gossip/autoconnect"] = {"router": [], "peer": []}
-        if self._credentials is not None:
-            settings |= _certificates(self._credentials)
+        settings |= _certificates(self._credentials)
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         return config
@@ -414,6 +414,11 @@ def _reply(query: zenoh.Query, key: str, data: bytes) -> None:
     # The query is dropped by now when the network is being closed.
     with contextlib.suppress(zenoh.ZError):
         query.reply(key, data, express=True)
+
+
+def _secured(address: str) -> str:
+    """An address as Zenoh writes it: what we call TCP has certificates, too."""
+    return address.replace("tcp/", "tls/", 1) if address.startswith("tcp/") else address
 
 
 def _certificates(credentials: Credentials) -> dict[str, Any]:

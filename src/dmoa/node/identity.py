@@ -1,7 +1,6 @@
 """Who this device is, also after a restart: an Ed25519 key, and the id that follows from it."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dmoa.errors import UsageError
 from dmoa.trust.authority import private_pem
+from dmoa.trust.personal import write_private
 
 ID_LENGTH = 20
 
@@ -54,10 +54,5 @@ def load_identity(state: Path) -> Identity:
 
 
 def _write_key(path: Path) -> None:
-    pem = private_pem(Ed25519PrivateKey.generate())
     # Written aside and moved into place: a full disk leaves no broken key behind.
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-    aside.replace(path)
+    write_private(path, private_pem(Ed25519PrivateKey.generate()))

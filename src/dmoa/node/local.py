@@ -164,6 +164,8 @@ class LocalNetwork:
         names = [NAMES[i] if i < len(NAMES) else f"device{i}" for i in range(count)]
         self._scratch = tempfile.TemporaryDirectory(prefix="dmoa-", ignore_cleanup_errors=True)
         self.folder = Path(self._scratch.name)
+        # A network of their own, which other devices of this machine are not part of.
+        home = {"DMOA_HOME": str(self.home)}
         ports = free_ports(2 * count)
         self.devices: list[DeviceProcess] = []
         for i, name in enumerate(names):
@@ -178,9 +180,14 @@ class LocalNetwork:
                         *("--llm", llms[i], "--listen", f"{protocol}/127.0.0.1:{network}"),
                         *("--api", f"127.0.0.1:{api}", *known, *arguments),
                     ],
-                    environment,
+                    home | (environment or {}),
                 )
             )
+
+    @property
+    def home(self) -> Path:
+        """The folder of the authority that its devices share."""
+        return self.folder / "home"
 
     async def __aenter__(self) -> Self:
         try:

@@ -16,7 +16,7 @@ from dmoa.api.server import ApiServer, bind
 from dmoa.device.device import Device
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import UsageError
-from dmoa.folders import cache_folder, state_folder
+from dmoa.folders import cache_folder, state_folder, user_folder
 from dmoa.llm.interface import LLM
 from dmoa.llm.specification import make_llm
 from dmoa.network.addresses import is_loopback, link_address, parse, require_loopback
@@ -27,7 +27,7 @@ from dmoa.node.identity import Identity, load_identity
 from dmoa.node.known import KnownPeers
 from dmoa.node.settings import Settings
 from dmoa.node.upkeep import Upkeep
-from dmoa.trust import public
+from dmoa.trust import personal, public
 
 Say = Callable[[str], None]
 
@@ -177,10 +177,11 @@ def _network(settings: Settings, identity: Identity, known: KnownPeers, say: Say
         default, neighbours = default_endpoints(open_network=settings.open)
         listen = [default]
         connect = [*connect, *neighbours]
+    authority = public.authority() if settings.open else personal.authority(user_folder())
     return ZenohNetwork(
         listen,
         list(dict.fromkeys(connect)),
-        credentials=public.admit(identity.id, identity.key),
+        credentials=authority.admit(identity.id, identity.key),
         known=lambda: [address for found in known.addresses().values() for address in found],
         multicast=settings.multicast,
         name="open" if settings.open else "local",

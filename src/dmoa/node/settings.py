@@ -45,12 +45,13 @@ class Settings(BaseSettings):
     state: Path | None = None
     """The folder of its identity and known devices; by default one a name, in the user's data."""
     listen: list[str] = []
-    """Endpoints where other devices reach this one, like `tcp/192.168.1.20:7447`; by default a
-    free local port."""
+    """Addresses where other devices reach this one, like `192.168.1.20:7447`, or
+    `tcp/127.0.0.1:7447` on this machine; by default a free local port."""
     connect: list[str] = []
-    """Endpoints of known devices; one is enough."""
+    """Addresses of known devices; one is enough."""
     open: bool = False
-    """Let devices of other machines in, without protection."""
+    """Join a network whose authority is public: devices of other machines are let in, without
+    protection."""
     multicast: bool = False
     """Find devices of the local network."""
     api: str = "127.0.0.1:8765"

@@ -14,6 +14,10 @@ from cryptography.x509.oid import NameOID
 
 from dmoa.trust.credentials import Credentials
 
+# Where dates mean nothing: a small device may not know the date when it starts.
+BEGINS = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+ENDS = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+
 # Zenoh wants a name in a certificate. It is not checked against addresses, which change.
 _NAME = "dmoa"
 
@@ -24,13 +28,19 @@ class Authority:
     Args:
         certificate: its own, in PEM.
         key: its private key (Ed25519), in PEM.
+
+    Raises:
+        ValueError: they are none, or do not belong together.
     """
 
     def __init__(self, certificate: bytes, key: bytes) -> None:
         self._pem = certificate
         self._certificate = x509.load_pem_x509_certificate(certificate)
         loaded = load_pem_private_key(key, password=None)
-        assert isinstance(loaded, Ed25519PrivateKey)
+        if not isinstance(loaded, Ed25519PrivateKey):
+            raise ValueError("the key is of another kind than Ed25519")  # noqa: TRY004 - of a file
+        if loaded.public_key() != self._certificate.public_key():
+            raise ValueError("certificate and key do not belong together")
         self._key = loaded
 
     @classmethod
@@ -57,8 +67,8 @@ class Authority:
         self,
         device: str,
         key: Ed25519PrivateKey,
-        begins: datetime.datetime,
-        ends: datetime.datetime,
+        begins: datetime.datetime = BEGINS,
+        ends: datetime.datetime = ENDS,
     ) -> Credentials:
         """Sign a device's certificate.
 

@@ -4,12 +4,7 @@ It protects nothing, and is not meant to. It is here so that an open network tak
 through the code as a private one: links of QUIC with certificates on both sides.
 """
 
-import datetime
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from dmoa.trust.authority import Authority
-from dmoa.trust.credentials import Credentials
 
 # Made once for this purpose by `Authority.create`. The key is published: it is no secret.
 CERTIFICATE = b"""\
@@ -29,11 +24,7 @@ MC4CAQAwBQYDK2VwBCIEICqNVfQpTZ0bDM/ftVN42jjN9s2WK2JV+t6iKzmjZBoN
 -----END PRIVATE KEY-----
 """
 
-# Dates mean nothing here, and a small device may not know the date when it starts.
-BEGINS = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
-ENDS = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 
-
-def admit(device: str, key: Ed25519PrivateKey) -> Credentials:
-    """What any device needs to join an open network."""
-    return Authority(CERTIFICATE, KEY).admit(device, key, BEGINS, ENDS)
+def authority() -> Authority:
+    """The authority of every open network."""
+    return Authority(CERTIFICATE, KEY)
