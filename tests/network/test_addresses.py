@@ -13,7 +13,7 @@ from dmoa.network.probe import answers, is_ours, listenable, reachable
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import free_ports
 from dmoa.trust import public
-from dmoa.trust.authority import BEGINS, ENDS, Authority
+from dmoa.trust.authority import Authority
 from tests.network.test_conformance import echo, join, until
 
 TEST_NET = "203.0.113.7"  # documentation's own: no machine has it
@@ -105,7 +105,7 @@ async def test_two_devices_without_a_link_are_introduced_and_nobody_is_disturbed
 
 
 def foreign_authority() -> Authority:
-    return Authority(*Authority.create("another network", BEGINS, ENDS))
+    return Authority(*Authority.create("another network"))
 
 
 async def test_devices_of_another_authority_get_no_link() -> None:

@@ -16,7 +16,7 @@ from dmoa.api.server import ApiServer, bind
 from dmoa.device.device import Device
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import UsageError
-from dmoa.folders import cache_folder, state_folder, user_folder
+from dmoa.folders import state_folder, user_folder
 from dmoa.llm.interface import LLM
 from dmoa.llm.specification import make_llm
 from dmoa.network.addresses import is_loopback, link_address, parse, require_loopback
@@ -83,7 +83,6 @@ async def _running(
         raise UsageError("--multicast looks for devices of other machines; it needs --open")
     state = settings.state or state_folder(settings.name)
     async with contextlib.AsyncExitStack() as stack:
-        cache_folder().mkdir(parents=True, exist_ok=True)
         identity = load_identity(state)
         stack.enter_context(_only_user_of(state))
         listener = bind(host, port)
@@ -102,8 +101,7 @@ async def _running(
             say(f"{card.name} is there ({card.model})")
             known.meet(card)
 
-        # Two devices that start at the same moment must not choose the same free port.
-        with FileLock(cache_folder() / "ports.lock", timeout=START_SECONDS):
+        async with _choosing_ports():
             network = _network(settings, identity, known, say)
             device = _device(settings, identity.id, llm, network, joined, say)
             stack.push_async_callback(device.close)
@@ -186,6 +184,30 @@ def _network(settings: Settings, identity: Identity, known: KnownPeers, say: Say
         multicast=settings.multicast,
         name="open" if settings.open else "local",
     )
+
+
+@contextlib.asynccontextmanager
+async def _choosing_ports() -> AsyncGenerator[None]:
+    """Two devices that start at the same moment must not choose the same free port."""
+    # Waiting for it is a thread's, and it is given back by this one.
+    lock = FileLock(user_folder() / "ports.lock", thread_local=False)
+    try:
+        user_folder().mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(lock.acquire, timeout=START_SECONDS)
+    except Timeout:
+        raise UsageError(
+            f"another device has been starting for {START_SECONDS:.0f} s and holds"
+            f" {lock.lock_file}; end it, and start this one again"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot lock {lock.lock_file}: {error.strerror or error}; make its folder writable,"
+            " or set DMOA_HOME to another one"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -34,18 +34,18 @@ class Authority:
     """
 
     def __init__(self, certificate: bytes, key: bytes) -> None:
-        self._pem = certificate
-        self._certificate = x509.load_pem_x509_certificate(certificate)
+        self.certificate = certificate
+        self._parsed = x509.load_pem_x509_certificate(certificate)
         loaded = load_pem_private_key(key, password=None)
         if not isinstance(loaded, Ed25519PrivateKey):
             raise ValueError("the key is of another kind than Ed25519")  # noqa: TRY004 - of a file
-        if loaded.public_key() != self._certificate.public_key():
+        if loaded.public_key() != self._parsed.public_key():
             raise ValueError("certificate and key do not belong together")
         self._key = loaded
 
     @classmethod
     def create(
-        cls, name: str, begins: datetime.datetime, ends: datetime.datetime
+        cls, name: str, begins: datetime.datetime = BEGINS, ends: datetime.datetime = ENDS
     ) -> tuple[bytes, bytes]:
         """Certificate and key of a new authority, in PEM."""
         key = Ed25519PrivateKey.generate()
@@ -80,7 +80,7 @@ class Authority:
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_named(device))
-            .issuer_name(self._certificate.subject)
+            .issuer_name(self._parsed.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begins)
@@ -89,7 +89,9 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(_NAME)]), critical=False)
             .sign(self._key, None)
         )
-        return Credentials(self._pem, certificate.public_bytes(Encoding.PEM), private_pem(key))
+        return Credentials(
+            self.certificate, certificate.public_bytes(Encoding.PEM), private_pem(key)
+        )
 
 
 def private_pem(key: Ed25519PrivateKey) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dmoa.errors import UsageError
-from dmoa.trust.authority import BEGINS, ENDS, Authority
+from dmoa.trust.authority import Authority
 
 LOCK_SECONDS = 10.0
 _CERTIFICATE, _KEY = "network.pem", "network.key"
@@ -29,7 +29,7 @@ def authority(folder: Path) -> Authority:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "network.lock", timeout=LOCK_SECONDS):
             if not (folder / _KEY).exists():
-                certificate, key = Authority.create("dmoa on this machine", BEGINS, ENDS)
+                certificate, key = Authority.create("dmoa on this machine")
                 write_private(folder / _CERTIFICATE, certificate)
                 write_private(folder / _KEY, key)
             pair = (folder / _CERTIFICATE).read_bytes(), (folder / _KEY).read_bytes()
