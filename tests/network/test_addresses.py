@@ -114,7 +114,7 @@ async def test_devices_of_another_authority_get_no_link() -> None:
         first = f"quic/127.0.0.1:{ports[0]}"
         own = public.authority().admit("d0", Ed25519PrivateKey.generate())
         network = await join(stack, ZenohNetwork([first], [], own), "d0")
-        foreign = foreign_authority().admit("d1", Ed25519PrivateKey.generate(), BEGINS, ENDS)
+        foreign = foreign_authority().admit("d1", Ed25519PrivateKey.generate())
         stranger = ZenohNetwork([f"quic/127.0.0.1:{ports[1]}"], [first], foreign)
         await join(stack, stranger, "d1")
         member = public.authority().admit("d2", Ed25519PrivateKey.generate())
