@@ -8,8 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from dmoa.api.automatic import Automatic, affordable
-from dmoa.api.models import CommitteeSize
+from dmoa.device.committee import Committees, Wish
 from dmoa.llm.interface import Token
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart
 from tests.served import Served, served
@@ -340,16 +339,8 @@ async def test_dmoa_auto_gives_up_layers_before_it_refuses() -> None:
             device.meter.service_seconds.add(0.5)
         now = meter.clock()
         meter.prompts._times.extend(now - 100 + i for i in range(101))
-        busy = Automatic(s.cluster.devices[0], lambda: CommitteeSize(2, 3))
-        size = await busy.size()
-        assert (size.layers, size.proposers) < (2, 3)
-        assert size.note is not None
-        assert f"M = {size.layers}, k = {size.proposers}" in size.note
-
-
-def test_what_is_affordable_follows_theorem_one() -> None:
-    # alpha ((k+1)M + 1) lambda at most 0.8, on four equal devices with alpha = 1.
-    for rate, expected in ((0.08, (2, 3)), (0.15, (1, 3)), (0.19, (1, 2)), (0.25, (1, 1))):
-        assert affordable(2, 3, [1.0] * 4, [rate] * 4) == expected
-    assert affordable(2, 3, [1.0] * 4, [0.5] * 4) == (0, 0)
-    assert affordable(2, 3, [1.0], [0.5]) == (0, 0)
+        busy = Committees(s.cluster.devices[0], layers=2, proposers=3)
+        plan = await busy.plan(Wish(affordable=True))
+        assert (plan.layers, plan.proposers) < (2, 3)
+        assert plan.notes == [plan.reason]
+        assert f"M = {plan.layers}, k = {plan.proposers}" in plan.reason

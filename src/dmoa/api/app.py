@@ -16,9 +16,10 @@ from dmoa.api import models
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.status import status
+from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
-from dmoa.protocol.prompt import LayerPolicy
+from dmoa.protocol.layer import LayerPolicy
 
 
 class _App(FastAPI):
@@ -34,7 +35,7 @@ class _App(FastAPI):
 def make_app(
     device: Device,
     *,
-    default: Callable[[], models.CommitteeSize],
+    committees: Committees,
     policy: LayerPolicy,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
@@ -43,7 +44,7 @@ def make_app(
 
     Args:
         device: the device behind it.
-        default: gives what the model `dmoa` means now.
+        committees: decide M and k of its prompts.
         policy: how long layers wait.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
@@ -64,7 +65,7 @@ def make_app(
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
-        models.resolve(name, own, default())
+        models.parse(name, own)
         return JSONResponse(
             {"id": name, "object": "model", "created": int(time.time()), "owned_by": "dmoa"}
         )
@@ -76,7 +77,7 @@ def make_app(
         return error.response()
 
     async def device_status(request: Request) -> Response:
-        return _json(await status(device, default(), problems()))
+        return _json(await status(device, committees.default(), problems()))
 
     async def prompt_tree(request: Request) -> Response:
         record = device.prompt(request.path_params["id"])
@@ -101,7 +102,7 @@ def make_app(
 
         return checked
 
-    completions = ChatCompletions(device, default, policy)
+    completions = ChatCompletions(device, committees, policy)
     app.add_route("/v1/chat/completions", guarded(completions.__call__), methods=["POST"])
     app.add_route("/healthz", health)
     app.add_route("/status", guarded(device_status))

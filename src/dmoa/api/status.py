@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from dmoa.api.models import CommitteeSize
+from dmoa.device.committee import CommitteePlan
 from dmoa.device.device import Device
 from dmoa.network.messages import Card, DeviceReport
 
@@ -50,7 +50,7 @@ def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatu
     return described
 
 
-async def status(device: Device, default: CommitteeSize, problems: list[str]) -> dict[str, Any]:
+async def status(device: Device, default: CommitteePlan, problems: list[str]) -> dict[str, Any]:
     """What `/status` answers."""
     reports = await device.reports()
     return {

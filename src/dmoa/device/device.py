@@ -10,14 +10,14 @@ from dmoa.device.inference import InferenceService
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.peers import Peers
 from dmoa.device.queue import DeviceQueue
-from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
+from dmoa.errors import DmoaError, PeerError, QueueFull
 from dmoa.llm.interface import LLM
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
 from dmoa.policies.limits import LIMITS
-from dmoa.protocol.aggregation import Experience
 from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.events import Accepted, Event, Finished
+from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 from dmoa.protocol.tasks import Answer, Say, Task
@@ -43,7 +43,8 @@ class Device:
         prompt_deadline: seconds after which a prompt is given up.
         stall_seconds: an LLM without a token for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
-        joined, parted: are called with the card of each device that comes or goes.
+        joined, vanished: are called with the card of each device that comes, or is not to be
+            seen any more.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Device:
         stall_seconds: float = 120.0,
         silence_seconds: float = 5.0,
         joined: Callable[[Card], None] = lambda card: None,
-        parted: Callable[[Card], None] = lambda card: None,
+        vanished: Callable[[Card], None] = lambda card: None,
     ) -> None:
         self.own_id = device_id
         self.name = name
@@ -84,8 +85,8 @@ class Device:
             self.card,
             silence_seconds=silence_seconds,
             joined=joined,
-            parted=parted,
-            left=self._left,
+            vanished=vanished,
+            gone=lambda device: self.service.forget(device),
         )
         self.service = PeerService(
             self.card,
@@ -169,13 +170,9 @@ class Device:
             tell(event)
 
         try:
-            async with asyncio.timeout(self.prompt_deadline):
-                return await answer(prompt, self, self.random, remember, self.experience)
-        except TimeoutError:
-            raise DeadlinePassed(
-                f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
-                " ask for fewer layers, or raise prompt_deadline"
-            ) from None
+            return await answer(
+                prompt, self, self.random, remember, self.experience, self.prompt_deadline
+            )
         finally:
             self.open_prompts -= 1
 
@@ -273,6 +270,3 @@ class Device:
         except DmoaError:
             return False
         return True
-
-    def _left(self, device: str) -> None:
-        self.service.forget(device)

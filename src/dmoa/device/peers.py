@@ -56,8 +56,10 @@ class Peers:
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
         joined: is called with the card of each new peer.
-        parted: is called with the card of each peer that is not to be seen any more.
-        left: is called with the id of each device that is gone for good.
+        vanished: is called with the card of each peer that is not to be seen any more; it may
+            drain, and still wait for what it has asked.
+        gone: is called with the id of each device that is gone for good, or began anew: it
+            waits for nothing that it has asked.
     """
 
     def __init__(
@@ -68,16 +70,16 @@ class Peers:
         *,
         silence_seconds: float = 5.0,
         joined: Callable[[Card], None] = lambda card: None,
-        parted: Callable[[Card], None] = lambda card: None,
-        left: Callable[[str], None] = lambda device: None,
+        vanished: Callable[[Card], None] = lambda card: None,
+        gone: Callable[[str], None] = lambda device: None,
     ) -> None:
         self._network = network
         self._own = own
         self._card = card
         self.silence_seconds = silence_seconds
         self._joined = joined
-        self._parted = parted
-        self._left = left
+        self._vanished = vanished
+        self._gone = gone
         self._cards: dict[str, Card] = {}
         self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
         self.strangers: dict[str, str] = {}  # device -> why it is no peer
@@ -102,7 +104,7 @@ class Peers:
         for device in [d for d in self._seen if d not in alive]:
             del self._seen[device]
             if card := self._cards.pop(device, None):
-                self._parted(card)
+                self._vanished(card)
             self.strangers.pop(device, None)
             if device not in self._confirming:
                 self._confirming.add(device)
@@ -112,7 +114,7 @@ class Peers:
                 continue
             if device in self._seen:  # it restarted: what it had of ours is gone
                 self._cards.pop(device, None)
-                self._left(device)
+                self._gone(device)
             self._seen[device] = incarnation
             self._spawn(self._greet(device, incarnation))
 
@@ -138,7 +140,7 @@ class Peers:
             pass  # gone indeed
         finally:
             self._confirming.discard(device)
-        self._left(device)
+        self._gone(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
         for attempt in range(1, 6):

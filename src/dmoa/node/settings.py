@@ -23,7 +23,7 @@ from dmoa.device.queue import DEFAULT_MAX_BYTES, DEFAULT_MAX_TASKS
 from dmoa.errors import UsageError
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation, Method
-from dmoa.protocol.prompt import LayerPolicy
+from dmoa.protocol.layer import LayerPolicy
 
 
 def _config_file() -> Path:

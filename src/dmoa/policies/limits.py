@@ -16,6 +16,7 @@ class Limits:
         answer_characters: of one inference; an LLM that writes more is stopped.
         drafts_characters: of all drafts of a layer together, so that a task is a message that
             every network carries.
+        judged_characters: of all drafts of a layer together, of which one is found the best.
         message_bytes: of one message between devices.
         body_bytes: of one request to the HTTP API.
         name_characters, model_characters: of what a device says of itself, which is kept in
@@ -32,6 +33,7 @@ class Limits:
     proposers: int = 64
     answer_characters: int = 2**20
     drafts_characters: int = 2 * 2**20
+    judged_characters: int = 2**18
     message_bytes: int = 16 * 2**20
     body_bytes: int = 8 * 2**20
     name_characters: int = 64
