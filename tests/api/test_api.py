@@ -344,3 +344,24 @@ async def test_dmoa_auto_gives_up_layers_before_it_refuses() -> None:
         assert (plan.layers, plan.proposers) < (2, 3)
         assert plan.notes == [plan.reason]
         assert f"M = {plan.layers}, k = {plan.proposers}" in plan.reason
+
+
+async def test_a_stream_tells_of_a_failed_proposer_and_its_replacement() -> None:
+    async with served(4) as s:
+        for llm in s.cluster.llms[1:]:
+            llm.fails_before_token = 0
+        body = json.dumps({"model": "dmoa-m1-k2", "messages": ASK, "stream": True}).encode()
+        comments = [line for line in await read_stream(s, body) if line.startswith(": layer 1:")]
+        failed = [comment for comment in comments if " failed" in comment]
+        assert len(failed) == 3
+        assert sum(comment.endswith("is asked instead") for comment in failed) == 1
+
+
+async def test_the_dmoa_object_says_why_it_was_this_committee() -> None:
+    async with served(2) as s:
+        for model, why in (
+            ("dmoa", "this device is set to M = 1, k = 3"),
+            ("dmoa-m0-k0", "the prompt asks for the own LLM alone"),
+        ):
+            answer = await s.client.chat.completions.create(model=model, messages=ASK)
+            assert extra(answer)["why"] == why

@@ -6,24 +6,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from dmoa.device.guests import PeerService
+from dmoa.device.health import Health
 from dmoa.device.inference import InferenceService
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.peers import Peers
 from dmoa.device.queue import DeviceQueue
-from dmoa.errors import DmoaError, PeerError, QueueFull
+from dmoa.errors import PeerError, QueueFull
 from dmoa.llm.interface import LLM
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
 from dmoa.policies.limits import LIMITS
-from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.events import Accepted, Event, Finished
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 from dmoa.protocol.tasks import Answer, Say, Task
 
-HEALTH_SECONDS = 60.0
-PROBE_SECONDS = 20.0
 REPORT_SECONDS = 1.0
 
 
@@ -97,11 +95,11 @@ class Device:
             max_tasks_each=max(1, self.queue.max_tasks // 2),
             heartbeat_seconds=silence_seconds / 5,
         )
+        self.health = Health(self.inferences)
         self.experience = Experience()
         self.open_prompts = 0
         self.draining = False
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
-        self._probe: asyncio.Task[bool] | None = None
 
     async def start(self) -> None:
         """Join the network."""
@@ -118,8 +116,7 @@ class Device:
 
     async def close(self) -> None:
         """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
-        if self._probe is not None:
-            self._probe.cancel()
+        await self.health.close()
         await self.service.close()
         await self.peer_links.close()
         await self.network.close()
@@ -242,31 +239,4 @@ class Device:
 
     async def healthy(self) -> bool:
         """Whether the LLM has made a token lately, or makes one now."""
-        since = self.meter.seconds_since_token
-        if since is not None and since < HEALTH_SECONDS and self.meter.failure is None:
-            return True
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._make_token())
-        return await asyncio.shield(self._probe)
-
-    async def _make_token(self) -> bool:
-        """One token, through the queue like any other work."""
-        task = Task(
-            id=f"health-{self.own_id}",
-            prompt="health",
-            layer=1,
-            messages=[Message(role="user", content="Say yes.")],
-            sampling=Sampling(max_tokens=1),
-        )
-        before = self.meter.last_token
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                await self.inferences.run(task, None, lambda step: None)
-        except TimeoutError:
-            # A long queue is no illness as long as the LLM works on it.
-            if self.meter.last_token == before:
-                self.meter.failure = f"the LLM made no token in {PROBE_SECONDS:.0f} s"
-                return False
-        except DmoaError:
-            return False
-        return True
+        return await self.health.healthy()

@@ -207,11 +207,12 @@ class _Guest:
     def say(self, step: Step) -> None:
         """Tell a step, or keep it for the next."""
         now = self._now()
-        if isinstance(step, Piece) and step.tool_calls is None:
+        if isinstance(step, Piece):
             self._text += step.text
-            if now - self._sent < self._every:
+            if step.tool_calls is None and now - self._sent < self._every:
                 return
-            step, self._text, self._sent = Piece(self._text), "", now
+            # Nothing overtakes the text that was kept.
+            step, self._text, self._sent = Piece(self._text, step.tool_calls), "", now
         self._heard = now
         self._waits = isinstance(step, Waiting)
         self._reply(step)

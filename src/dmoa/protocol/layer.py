@@ -101,12 +101,12 @@ class Layer:
         record, ledger = self._record, self._ledger
         ledger.record.layers.append(record)
         ledger.record.k = max(ledger.record.k, self._wanted)
-        record.proposers += [ledger.open(device) for device in proposers]
-        # The others first: their way is longer.
-        for inference in [*record.proposers[1:], record.proposers[0]]:
-            self._ask(inference)
-        self._tell(LayerStarted(self._number, self._layers, list(record.proposers)))
         try:
+            record.proposers += [ledger.open(device) for device in proposers]
+            # The others first: their way is longer.
+            for inference in [*record.proposers[1:], record.proposers[0]]:
+                self._ask(inference)
+            self._tell(LayerStarted(self._number, self._layers, list(record.proposers)))
             await self._gather(quorum=max(1, math.ceil(self._policy.quorum * len(proposers))))
             for inference in self._running.values():
                 ledger.late(inference)
