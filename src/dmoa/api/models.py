@@ -23,30 +23,30 @@ _NAME = re.compile(
 )
 
 
-def names(own: str) -> list[str]:
-    """The models of a device whose LLM is called `own`."""
-    return [DEFAULT, AUTOMATIC, *LISTED, own]
+def names(own_model: str) -> list[str]:
+    """The models of a device whose LLM is called `own_model`."""
+    return [DEFAULT, AUTOMATIC, *LISTED, own_model]
 
 
-def parse(name: str, own: str) -> Wish:
+def parse(name: str, own_model: str) -> Wish:
     """What a name asks for on a device.
 
     Args:
         name: the name.
-        own: the device's own model.
+        own_model: the device's own model.
 
     Raises:
         ApiError: 404 for a model that is not there, 400 for M or k out of range.
     """
-    if name == own:
+    if name == own_model:
         return ALONE
     match = _NAME.fullmatch(name)
     aggregation = Aggregation.from_suffix(match["suffix"]) if match else None
     if match is None or aggregation is None:
         raise ApiError(
             404,
-            f"there is no model {name[:100]!r} here; there are {', '.join(names(own))}, dmoa-mM-kK"
-            " for other M and k, and each with -select or -vote, -stop, -fallback",
+            f"there is no model {name[:100]!r} here; there are {', '.join(names(own_model))},"
+            " dmoa-mM-kK for other M and k, and each with -select or -vote, -stop, -fallback",
             code="model_not_found",
         )
     if match["layers"] is None:

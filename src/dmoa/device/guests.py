@@ -201,7 +201,7 @@ class _Guest:
         self._text = ""
         # The first word of an answer goes out at once, those of a draft only with the rest.
         self._sent = 0.0 if stream else self._now()
-        self._heard = self._now()
+        self._said = self._now()
         self._waits = False  # a task that waits speaks for itself
 
     def say(self, step: Step) -> None:
@@ -213,7 +213,7 @@ class _Guest:
                 return
             # Nothing overtakes the text that was kept.
             step, self._text, self._sent = Piece(self._text, step.tool_calls), "", now
-        self._heard = now
+        self._said = now
         self._waits = isinstance(step, Waiting)
         self._reply(step)
 
@@ -226,6 +226,6 @@ class _Guest:
     def speak_up(self, seconds: float) -> None:
         """Say something when nothing has been said for so long."""
         now = self._now()
-        if not self._waits and now - self._heard >= seconds:
-            self._heard = now
+        if not self._waits and now - self._said >= seconds:
+            self._said = now
             self._reply(Working())

@@ -51,7 +51,7 @@ class Peers:
 
     Args:
         network: the network, not yet open.
-        own: id of this device.
+        own_id: id of this device.
         card: who this device is, made when its addresses are known.
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
@@ -65,7 +65,7 @@ class Peers:
     def __init__(
         self,
         network: Network,
-        own: str,
+        own_id: str,
         card: Callable[[], Card],
         *,
         silence_seconds: float = 5.0,
@@ -74,7 +74,7 @@ class Peers:
         gone: Callable[[str], None] = lambda device: None,
     ) -> None:
         self._network = network
-        self._own = own
+        self._own_id = own_id
         self._card = card
         self.silence_seconds = silence_seconds
         self._joined = joined
@@ -198,7 +198,7 @@ class Peers:
             return finished
 
         try:
-            await self._ask(device, Infer(self._own, task), self.silence_seconds, hear)
+            await self._ask(device, Infer(self._own_id, task), self.silence_seconds, hear)
             if not answers:
                 raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:
