@@ -6,13 +6,13 @@ A client that goes away cancels its work on all devices.
 import asyncio
 from collections.abc import Awaitable
 
-from fastapi import Request
-from fastapi.responses import Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive
 
 from dmoa.api import models
 from dmoa.api.requests import read_chat_request
-from dmoa.api.responses import completion
+from dmoa.api.responses import as_json, completion
 from dmoa.api.stream import AnswerStream, until_disconnected
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
@@ -36,7 +36,7 @@ class ChatCompletions:
         self._committees = committees
         self._policy = policy
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer a request."""
         chat = await read_chat_request(request)
         plan = await self._committees.plan(models.parse(chat.model, self._device.llm.info.name))
@@ -59,7 +59,7 @@ class ChatCompletions:
         finished = await _until_gone(request.receive, self._device.ask(prompt))
         if finished is None:
             return Response(status_code=499)  # nobody is there to read it
-        return Response(completion(chat.model, finished), media_type="application/json")
+        return Response(as_json(completion(chat.model, finished)), media_type="application/json")
 
 
 async def _until_gone(receive: Receive, work: Awaitable[Finished]) -> Finished | None:

@@ -4,9 +4,8 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Request
 from msgspec import Meta
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from dmoa.api.errors import ApiError
 from dmoa.policies.limits import LIMITS

@@ -7,7 +7,7 @@ keep the connection alive and which clients skip.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from fastapi.responses import Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dmoa.api.errors import as_api_error
