@@ -149,6 +149,8 @@ GOOD = {"model": "dmoa", "messages": ASK}
         (json.dumps({**GOOD, "temperature": 3}).encode(), 400, "$.temperature"),
         (json.dumps({**GOOD, "max_tokens": "many"}).encode(), 400, "$.max_tokens"),
         (json.dumps({**GOOD, "max_tokens": 0}).encode(), 400, "$.max_tokens"),
+        (json.dumps({**GOOD, "stop": "x" * 1500}).encode(), 400, "$.stop"),
+        (json.dumps({**GOOD, "stop": ["x" * 1500]}).encode(), 400, "$.stop"),
         (json.dumps({**GOOD, "n": 2}).encode(), 400, "n = 2"),
         (json.dumps({**GOOD, "stream": "yes"}).encode(), 400, "$.stream"),
         (json.dumps({**GOOD, "dmoa": {"dance": 1}}).encode(), 400, "dance"),

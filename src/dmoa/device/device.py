@@ -15,7 +15,7 @@ from dmoa.errors import PeerError, QueueFull
 from dmoa.llm.interface import LLM
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
 from dmoa.protocol.events import Accepted, Event, Finished
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
@@ -54,10 +54,10 @@ class Device:
         *,
         queue: DeviceQueue | None = None,
         random_generator: random.Random | None = None,
-        max_prompts: int = 64,
-        prompt_deadline: float = 1800.0,
-        stall_seconds: float = 120.0,
-        silence_seconds: float = 5.0,
+        max_prompts: int = DEFAULTS.max_prompts,
+        prompt_deadline: float = DEFAULTS.prompt_deadline,
+        stall_seconds: float = DEFAULTS.stall_seconds,
+        silence_seconds: float = DEFAULTS.silence_seconds,
         joined: Callable[[Card], None] = lambda card: None,
         vanished: Callable[[Card], None] = lambda card: None,
     ) -> None:
@@ -74,7 +74,7 @@ class Device:
             llm,
             self.queue,
             self.meter,
-            heartbeat_seconds=silence_seconds / 5,
+            heartbeat_seconds=heartbeat(silence_seconds),
             stall_seconds=stall_seconds,
         )
         self.peer_links = Peers(
@@ -93,7 +93,7 @@ class Device:
             self.peer_links.welcome,
             is_peer=lambda device: device in self.network.alive(),
             max_tasks_each=max(1, self.queue.max_tasks // 2),
-            heartbeat_seconds=silence_seconds / 5,
+            heartbeat_seconds=heartbeat(silence_seconds),
         )
         self.health = Health(self.inferences)
         self.experience = Experience()

@@ -21,7 +21,7 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
@@ -51,8 +51,8 @@ class PeerService:
         greeted: Callable[[Card], None],
         is_peer: Callable[[str], bool],
         *,
-        max_tasks_each: int = 64,
-        heartbeat_seconds: float = 1.0,
+        max_tasks_each: int = DEFAULTS.queue_tasks // 2,
+        heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
     ) -> None:
         self._heartbeat_seconds = heartbeat_seconds
         self._is_peer = is_peer

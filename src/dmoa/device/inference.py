@@ -7,7 +7,7 @@ from dmoa.device.meter import DeviceMeter
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, LLMError, LLMStalled
 from dmoa.llm.interface import LLM, End, Token
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.conversation import ToolCallPart, Usage
 from dmoa.protocol.packing import Packed, fit
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
@@ -33,8 +33,8 @@ class InferenceService:
         queue: DeviceQueue,
         meter: DeviceMeter,
         *,
-        heartbeat_seconds: float = 1.0,
-        stall_seconds: float = 120.0,
+        heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
+        stall_seconds: float = DEFAULTS.stall_seconds,
     ) -> None:
         self.llm = llm
         self.queue = queue

@@ -34,7 +34,7 @@ from dmoa.network.messages import (
     decode_reply,
     encode,
 )
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
@@ -68,7 +68,7 @@ class Peers:
         own_id: str,
         card: Callable[[], Card],
         *,
-        silence_seconds: float = 5.0,
+        silence_seconds: float = DEFAULTS.silence_seconds,
         joined: Callable[[Card], None] = lambda card: None,
         vanished: Callable[[Card], None] = lambda card: None,
         gone: Callable[[str], None] = lambda device: None,

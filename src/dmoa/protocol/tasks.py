@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta
 
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
     Constraints,
     Count,
@@ -40,7 +41,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: Id
     prompt: Id
-    layer: Annotated[int, Meta(ge=1, le=64)]
+    layer: Annotated[int, Meta(ge=1, le=LIMITS.layers + 1)]
     messages: list[Message]
     drafts: list[str] = []
     instruction: str = ""
