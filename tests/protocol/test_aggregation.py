@@ -7,11 +7,13 @@ import pytest
 
 from dmoa.client import ask_async
 from dmoa.device.committee import Committees, Size, Wish
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import METHODS, Aggregation
 from dmoa.protocol.conversation import Constraints
 from dmoa.protocol.events import Finished, Text
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.records import PromptRecord
+from dmoa.selection import ranker
 from tests.cluster import Cluster
 from tests.served import served
 from tests.virtual import run_virtual
@@ -152,6 +154,21 @@ def test_asking_whether_the_committee_is_hopeless_changes_nothing() -> None:
     for _ in range(Experience.EXPLORE - 1):
         experience.count_hopeless_prompt()
     assert experience.explores
+
+
+def test_judging_drafts_takes_bounded_work_however_long_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[int] = []
+    select = ranker.select
+
+    def watched(drafts: Any, devices: Any, known: Any) -> int:
+        judged.extend(len(draft) for draft in drafts)
+        return select(drafts, devices, known)
+
+    monkeypatch.setattr(ranker, "select", watched)
+    Experience().learn(["word " * 200_000, "x"], ["d0", "d1"])
+    assert judged == [LIMITS.judged_characters // 2, 1]
 
 
 def test_every_layer_teaches_whatever_is_done_with_its_drafts() -> None:

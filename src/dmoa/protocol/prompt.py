@@ -111,12 +111,14 @@ class _Run:
         self.ledger = Ledger(self.record, committee)
 
     async def answer(self, deadline: float | None) -> Finished:
-        self.tell(Accepted(self.record))
         with self.ledger:
+            self.tell(Accepted(self.record))
             try:
-                async with asyncio.timeout(deadline):
+                async with asyncio.timeout(deadline) as limit:
                     finished = await self._through_layers()
             except TimeoutError:
+                if deadline is None or not limit.expired():
+                    raise  # a fault of ours, and not our deadline
                 raise DeadlinePassed(
                     f"the prompt was not answered in {deadline:.0f} s;"
                     " ask for fewer layers, or raise prompt_deadline"

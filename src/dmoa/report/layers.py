@@ -28,7 +28,7 @@ class LayersView:
         self.cause: str | None = None
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Take in an event."""
+        """The next event."""
         match event["type"]:
             case "layer_started":
                 self.count = event["layers"]
