@@ -15,7 +15,8 @@ from dmoa.network.faults import FaultyNetwork
 from dmoa.network.memory import MemoryHub
 from dmoa.protocol.conversation import Constraints, Message, Sampling
 from dmoa.protocol.events import Event, Finished
-from dmoa.protocol.prompt import LayerPolicy, Prompt
+from dmoa.protocol.layer import LayerPolicy
+from dmoa.protocol.prompt import Prompt
 
 
 class Script(ScriptedLLM):

@@ -10,9 +10,9 @@ from typing import Any
 import openai
 
 from dmoa.api.app import make_app
-from dmoa.api.models import CommitteeSize
 from dmoa.api.server import ApiServer, bind
-from dmoa.protocol.prompt import LayerPolicy
+from dmoa.device.committee import Committees
+from dmoa.protocol.layer import LayerPolicy
 from tests.cluster import Cluster
 
 
@@ -71,7 +71,7 @@ async def served(
     async with Cluster(count, seconds=seconds, **options) as cluster:
         app = make_app(
             cluster.devices[0],
-            default=lambda: CommitteeSize(1, 3),
+            committees=Committees(cluster.devices[0], layers=1, proposers=3),
             policy=LayerPolicy(),
             keys=keys or [],
         )

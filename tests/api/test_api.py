@@ -8,8 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from dmoa.api.automatic import Automatic, affordable
-from dmoa.api.models import CommitteeSize
+from dmoa.device.committee import Committees, Wish
 from dmoa.llm.interface import Token
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart
 from tests.served import Served, served
@@ -150,6 +149,8 @@ GOOD = {"model": "dmoa", "messages": ASK}
         (json.dumps({**GOOD, "temperature": 3}).encode(), 400, "$.temperature"),
         (json.dumps({**GOOD, "max_tokens": "many"}).encode(), 400, "$.max_tokens"),
         (json.dumps({**GOOD, "max_tokens": 0}).encode(), 400, "$.max_tokens"),
+        (json.dumps({**GOOD, "stop": "x" * 1500}).encode(), 400, "$.stop"),
+        (json.dumps({**GOOD, "stop": ["x" * 1500]}).encode(), 400, "$.stop"),
         (json.dumps({**GOOD, "n": 2}).encode(), 400, "n = 2"),
         (json.dumps({**GOOD, "stream": "yes"}).encode(), 400, "$.stream"),
         (json.dumps({**GOOD, "dmoa": {"dance": 1}}).encode(), 400, "dance"),
@@ -340,16 +341,29 @@ async def test_dmoa_auto_gives_up_layers_before_it_refuses() -> None:
             device.meter.service_seconds.add(0.5)
         now = meter.clock()
         meter.prompts._times.extend(now - 100 + i for i in range(101))
-        busy = Automatic(s.cluster.devices[0], lambda: CommitteeSize(2, 3))
-        size = await busy.size()
-        assert (size.layers, size.proposers) < (2, 3)
-        assert size.note is not None
-        assert f"M = {size.layers}, k = {size.proposers}" in size.note
+        busy = Committees(s.cluster.devices[0], layers=2, proposers=3)
+        plan = await busy.plan(Wish(affordable=True))
+        assert (plan.layers, plan.proposers) < (2, 3)
+        assert plan.notes == [plan.reason]
+        assert f"M = {plan.layers}, k = {plan.proposers}" in plan.reason
 
 
-def test_what_is_affordable_follows_theorem_one() -> None:
-    # alpha ((k+1)M + 1) lambda at most 0.8, on four equal devices with alpha = 1.
-    for rate, expected in ((0.08, (2, 3)), (0.15, (1, 3)), (0.19, (1, 2)), (0.25, (1, 1))):
-        assert affordable(2, 3, [1.0] * 4, [rate] * 4) == expected
-    assert affordable(2, 3, [1.0] * 4, [0.5] * 4) == (0, 0)
-    assert affordable(2, 3, [1.0], [0.5]) == (0, 0)
+async def test_a_stream_tells_of_a_failed_proposer_and_its_replacement() -> None:
+    async with served(4) as s:
+        for llm in s.cluster.llms[1:]:
+            llm.fails_before_token = 0
+        body = json.dumps({"model": "dmoa-m1-k2", "messages": ASK, "stream": True}).encode()
+        comments = [line for line in await read_stream(s, body) if line.startswith(": layer 1:")]
+        failed = [comment for comment in comments if " failed" in comment]
+        assert len(failed) == 3
+        assert sum(comment.endswith("is asked instead") for comment in failed) == 1
+
+
+async def test_the_dmoa_object_says_why_it_was_this_committee() -> None:
+    async with served(2) as s:
+        for model, why in (
+            ("dmoa", "this device is set to M = 1, k = 3"),
+            ("dmoa-m0-k0", "the prompt asks for the own LLM alone"),
+        ):
+            answer = await s.client.chat.completions.create(model=model, messages=ASK)
+            assert extra(answer)["why"] == why

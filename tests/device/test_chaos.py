@@ -55,6 +55,9 @@ class Chaos:
             assert device.open_prompts == 0
             assert self.cluster.llms[i].running == 0
             assert self.cluster.llms[i].most_running <= 1, "more than one task in service"
+            for record in device._records.values():
+                assert record.seconds is not None
+                assert all(p.outcome != "running" for p in record.inferences())
 
     def check(self, finished: Finished) -> None:
         record = finished.record

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from dmoa.api.server import ApiServer, bind
 from dmoa.errors import ContextExceeded, DmoaError, LLMUnavailable, UsageError
@@ -130,9 +131,9 @@ async def test_broken_and_absent_files_are_named(tmp_path: Path) -> None:
 # --- servers of other kinds, as far as their own endpoints tell --------------------------------
 
 
-def fake_server(kind: str) -> FastAPI:
+def fake_server(kind: str) -> Starlette:
     """The endpoints by which a server is recognised, answered as that server does."""
-    app = FastAPI()
+    app = Starlette()
     entry: dict[str, Any] = {"id": "tiny", "object": "model", "owned_by": kind, "created": 0}
     if kind == "vllm":
         entry["max_model_len"] = 2048
@@ -166,7 +167,7 @@ def fake_server(kind: str) -> FastAPI:
 
 
 @asynccontextmanager
-async def running(app: FastAPI) -> AsyncGenerator[int, None]:
+async def running(app: Starlette) -> AsyncGenerator[int, None]:
     """An application on a port of loopback."""
     listener = bind("127.0.0.1", 0)
     server = ApiServer(app, listener)
@@ -245,7 +246,7 @@ async def test_odd_output_of_an_llm_server_is_a_failure_of_that_llm_alone(what: 
     ["<html></html>", "[]", '"x"', "null", "{}", '{"data": ["x"]}', '{"data": [{"name": 1}]}', ""],
 )
 async def test_a_web_application_on_a_usual_port_is_no_llm_server(body: str) -> None:
-    app = FastAPI()
+    app = Starlette()
 
     async def anything(request: Request) -> Response:
         return Response(body, media_type="application/json" if body[:1] != "<" else "text/html")

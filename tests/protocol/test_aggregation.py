@@ -6,9 +6,14 @@ import openai
 import pytest
 
 from dmoa.client import ask_async
-from dmoa.protocol.aggregation import METHODS, Aggregation, Experience
+from dmoa.device.committee import Committees, Size, Wish
+from dmoa.policies.limits import LIMITS
+from dmoa.protocol.aggregation import METHODS, Aggregation
 from dmoa.protocol.conversation import Constraints
 from dmoa.protocol.events import Finished, Text
+from dmoa.protocol.experience import Experience
+from dmoa.protocol.records import PromptRecord
+from dmoa.selection import ranker
 from tests.cluster import Cluster
 from tests.served import served
 from tests.virtual import run_virtual
@@ -97,22 +102,87 @@ def test_tools_need_an_aggregator() -> None:
     run_virtual(work())
 
 
-def test_a_pool_that_never_helps_is_left_out_but_tried_again_now_and_then() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pool_that_never_helps_is_left_out_but_tried_again_now_and_then(method: Any) -> None:
     async def work() -> None:
         async with Cluster(3) as cluster:
+            committees = Committees(cluster.devices[0], layers=1, proposers=2)
+            wish = Wish(Size(1, 2), Aggregation(method, fallback=True))
+
+            async def asked(times: int) -> list[PromptRecord]:
+                records = []
+                for _ in range(times):
+                    plan = await committees.plan(wish)
+                    finished = await cluster.ask(
+                        0,
+                        plan.layers,
+                        plan.proposers,
+                        aggregation=plan.aggregation,
+                        why=plan.reason,
+                        notes=plan.notes,
+                    )
+                    records.append(finished.record)
+                return records
+
             answers(cluster, GOOD, BAD, BAD[:4])
-            how = Aggregation("select", fallback=True)
-            records = [(await cluster.ask(0, 1, 2, aggregation=how)).record for _ in range(60)]
+            records = await asked(60)
             alone = [record.M == 0 for record in records]
             assert not any(alone[: Experience.OBSERVED]), "not before there is experience"
             later = alone[Experience.OBSERVED :]
             assert 0.8 <= sum(later) / len(later) < 1
-            note = records[Experience.OBSERVED].notes[0]
-            assert note.startswith("the committee was left out")
+            record = records[Experience.OBSERVED]
+            assert record.notes[0].startswith("the committee was left out")
+            assert record.why == record.notes[0]
+            trial = records[Experience.OBSERVED + later.index(False)]
+            assert "a new trial" in trial.why
             # A pool that helps is asked.
             answers(cluster, BAD, GOOD, SAME)
-            records = [(await cluster.ask(0, 1, 2, aggregation=how)).record for _ in range(150)]
+            records = await asked(150)
             assert all(record.M == 1 for record in records[-30:])
+
+    run_virtual(work())
+
+
+def test_asking_whether_the_committee_is_hopeless_changes_nothing() -> None:
+    experience = Experience()
+    for _ in range(Experience.OBSERVED):
+        assert not experience.hopeless
+        experience.learn([GOOD, BAD], ["d0", "d1"])
+    for _ in range(2 * Experience.EXPLORE):
+        assert experience.hopeless
+        assert not experience.explores
+    for _ in range(Experience.EXPLORE - 1):
+        experience.count_hopeless_prompt()
+    assert experience.explores
+
+
+def test_judging_drafts_takes_bounded_work_however_long_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[int] = []
+    select = ranker.select
+
+    def watched(drafts: Any, devices: Any, known: Any) -> int:
+        judged.extend(len(draft) for draft in drafts)
+        return select(drafts, devices, known)
+
+    monkeypatch.setattr(ranker, "select", watched)
+    Experience().learn(["word " * 200_000, "x"], ["d0", "d1"])
+    assert judged == [LIMITS.judged_characters // 2, 1]
+
+
+def test_every_layer_teaches_whatever_is_done_with_its_drafts() -> None:
+    async def work() -> None:
+        async with Cluster(3) as cluster:
+            answers(cluster, GOOD, SAME, BAD)
+            for i, method in enumerate(METHODS):
+                await cluster.ask(i, 3, 2, aggregation=Aggregation(method))
+                standings = cluster.devices[i].experience.quality.standings
+                assert {device: s.weight for device, s in standings.items()} == {
+                    "d0": 3,
+                    "d1": 3,
+                    "d2": 3,
+                }
 
     run_virtual(work())
 

@@ -12,7 +12,7 @@ from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, DeadlinePassed, NobodyAnswered, QueueFull
 from dmoa.protocol.conversation import Constraints, Message, Sampling
 from dmoa.protocol.events import Finished, LayerFinished, Restarted, Text
-from dmoa.protocol.prompt import LayerPolicy
+from dmoa.protocol.layer import LayerPolicy
 from tests.cluster import Cluster
 from tests.virtual import run_virtual
 

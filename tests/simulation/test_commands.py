@@ -252,7 +252,7 @@ def test_theory_and_simulation_load_nothing_of_the_live_side():
         "import sys, dmoa.simulation.planner, dmoa.theory.measured, dmoa.simulation.study\n"
         "import dmoa.simulation.sweep, dmoa.simulation.published.paper\n"
         "import dmoa.simulation.events.engine\n"
-        "live = {'zenoh', 'fastapi', 'openai', 'uvicorn', 'xllamacpp', 'dmoa.protocol.prompt'}\n"
+        "live = {'zenoh', 'starlette', 'openai', 'uvicorn', 'xllamacpp', 'dmoa.protocol.prompt'}\n"
         "print(sorted(live & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

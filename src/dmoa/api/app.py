@@ -1,82 +1,98 @@
-"""The web application of a device: its routes, keys and errors."""
+"""The web application of a device: its operations, keys and errors."""
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from dmoa import __version__
 from dmoa.api import models
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.errors import ApiError, as_api_error
-from dmoa.api.status import status
+from dmoa.api.openapi import Endpoint, Operation, describe
+from dmoa.api.requests import ChatRequest
+from dmoa.api.responses import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Healthy,
+    Model,
+    ModelList,
+    ProgressChunk,
+)
+from dmoa.api.status import Status, status
+from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
-from dmoa.protocol.prompt import LayerPolicy
-
-
-class _App(FastAPI):
-    """FastAPI without its own middlewares, which cost some 0.3 ms a request.
-
-    They are for what this API does not have: dependencies, files, telemetry, bodies read by
-    FastAPI. Bodies are bounded in `requests.py`.
-    """
-
-    build_middleware_stack = Starlette.build_middleware_stack
+from dmoa.protocol.layer import LayerPolicy
+from dmoa.protocol.records import PromptRecord
 
 
 def make_app(
     device: Device,
     *,
-    default: Callable[[], models.CommitteeSize],
+    committees: Committees,
     policy: LayerPolicy,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
-) -> FastAPI:
+) -> Starlette:
     """The application.
 
     Args:
         device: the device behind it.
-        default: gives what the model `dmoa` means now.
+        committees: decide M and k of its prompts.
         policy: how long layers wait.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
     """
-    app = _App(title="dmoa", version=__version__, openapi_url=None)
-    app.add_exception_handler(DmoaError, _answer_error)
-    app.add_exception_handler(HTTPException, _answer_error)
-    app.add_exception_handler(Exception, _answer_fault)
-    own = device.llm.info.name
+    operations = _operations(device, committees, policy, problems)
+    return Starlette(
+        routes=[
+            Route(
+                operation.path,
+                operation.endpoint if operation.open else _guarded(operation.endpoint, keys),
+                methods=[operation.method],
+            )
+            for operation in operations
+        ],
+        exception_handlers={
+            DmoaError: _answer_error,
+            HTTPException: _answer_error,
+            Exception: _answer_fault,
+        },
+    )
+
+
+def _operations(
+    device: Device,
+    committees: Committees,
+    policy: LayerPolicy,
+    problems: Callable[[], list[str]],
+) -> list[Operation]:
+    """All that the API does."""
+    own_model = device.llm.info.name
 
     async def list_models(request: Request) -> Response:
         created = int(time.time())
-        data = [
-            {"id": name, "object": "model", "created": created, "owned_by": "dmoa"}
-            for name in models.names(own)
-        ]
-        return JSONResponse({"object": "list", "data": data})
+        return _json(ModelList([Model(name, created) for name in models.names(own_model)]))
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
-        models.resolve(name, own, default())
-        return JSONResponse(
-            {"id": name, "object": "model", "created": int(time.time()), "owned_by": "dmoa"}
-        )
+        models.parse(name, own_model)
+        return _json(Model(name, int(time.time())))
 
     async def health(request: Request) -> Response:
         if await device.healthy():
-            return JSONResponse({"status": "ok"})
-        error = ApiError(503, f"this device makes no token: {device.meter.failure}", retry_after=10)
-        return error.response()
+            return _json(Healthy())
+        raise ApiError(503, f"this device makes no token: {device.meter.failure}", retry_after=10)
 
     async def device_status(request: Request) -> Response:
-        return _json(await status(device, default(), problems()))
+        return _json(await status(device, committees.default(), problems()))
 
     async def prompt_tree(request: Request) -> Response:
         record = device.prompt(request.path_params["id"])
@@ -87,28 +103,56 @@ def make_app(
             )
         return _json(record)
 
-    def guarded(
-        endpoint: Callable[[Request], Awaitable[Response]],
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def checked(request: Request) -> Response:
-            if keys and not _shows_key(request, keys):
-                raise ApiError(
-                    401,
-                    "this device wants a key: send `Authorization: Bearer KEY`",
-                    code="invalid_api_key",
-                )
-            return await endpoint(request)
+    async def document(request: Request) -> Response:
+        return _json(describe(operations))
 
-        return checked
+    operations = [
+        Operation(
+            "/v1/chat/completions",
+            "Answers a conversation, whole or streamed.",
+            ChatCompletions(device, committees, policy).answer,
+            ChatCompletion,
+            method="POST",
+            body=ChatRequest,
+            events=(ChatCompletionChunk, ProgressChunk),
+            errors=(400, 404, 408, 413, 429, 503),
+        ),
+        Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
+        Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),
+        Operation(
+            "/v1/dmoa/prompts/{id}",
+            "What happened to one of the last prompts, layer by layer.",
+            prompt_tree,
+            PromptRecord,
+            errors=(404,),
+        ),
+        Operation("/status", "The network as this device sees it.", device_status, Status),
+        Operation(
+            "/healthz",
+            "Whether this device makes tokens.",
+            health,
+            Healthy,
+            errors=(503,),
+            open=True,
+        ),
+        Operation("/openapi.json", "This description.", document, dict[str, Any]),
+    ]
+    return operations
 
-    completions = ChatCompletions(device, default, policy)
-    app.add_route("/v1/chat/completions", guarded(completions.__call__), methods=["POST"])
-    app.add_route("/healthz", health)
-    app.add_route("/status", guarded(device_status))
-    app.add_route("/v1/models", guarded(list_models))
-    app.add_route("/v1/models/{name:path}", guarded(one_model))
-    app.add_route("/v1/dmoa/prompts/{id}", guarded(prompt_tree))
-    return app
+
+def _guarded(endpoint: Endpoint, keys: list[str]) -> Endpoint:
+    """An endpoint that asks for a key, if there are any."""
+
+    async def checked(request: Request) -> Response:
+        if keys and not _shows_key(request, keys):
+            raise ApiError(
+                401,
+                "this device wants a key: send `Authorization: Bearer KEY`",
+                code="invalid_api_key",
+            )
+        return await endpoint(request)
+
+    return checked
 
 
 def _shows_key(request: Request, keys: list[str]) -> bool:

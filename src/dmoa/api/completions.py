@@ -4,21 +4,22 @@ A client that goes away cancels its work on all devices.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
-from fastapi import Request
-from fastapi.responses import Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive
 
 from dmoa.api import models
-from dmoa.api.automatic import Automatic
 from dmoa.api.requests import read_chat_request
-from dmoa.api.responses import completion
+from dmoa.api.responses import as_json, completion
 from dmoa.api.stream import AnswerStream, until_disconnected
+from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.protocol.events import Finished
+from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.packing import INSTRUCTION
-from dmoa.protocol.prompt import LayerPolicy, Prompt
+from dmoa.protocol.prompt import Prompt
 
 
 class ChatCompletions:
@@ -26,33 +27,29 @@ class ChatCompletions:
 
     Args:
         device: the device.
-        default: gives what the model `dmoa` means now.
+        committees: decide M and k.
         policy: how long layers wait.
     """
 
-    def __init__(
-        self, device: Device, default: Callable[[], models.CommitteeSize], policy: LayerPolicy
-    ) -> None:
+    def __init__(self, device: Device, committees: Committees, policy: LayerPolicy) -> None:
         self._device = device
-        self._default = default
-        self._automatic = Automatic(device, default)
+        self._committees = committees
         self._policy = policy
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer a request."""
         chat = await read_chat_request(request)
-        automatic = models.is_automatic(chat.model)
-        default = await self._automatic.size() if automatic else self._default()
-        committee = models.resolve(chat.model, self._device.llm.info.name, default)
+        plan = await self._committees.plan(models.parse(chat.model, self._device.llm.info.name))
         prompt = Prompt(
             messages=chat.conversation(),
-            layers=committee.layers,
-            proposers=committee.proposers,
+            layers=plan.layers,
+            proposers=plan.proposers,
             sampling=chat.sampling(),
             constraints=chat.constraints(),
             instruction=(chat.dmoa and chat.dmoa.instruction) or INSTRUCTION,
-            aggregation=committee.aggregation,
-            notes=[committee.note] if committee.note else [],
+            aggregation=plan.aggregation,
+            why=plan.reason,
+            notes=plan.notes,
             policy=self._policy,
         )
         if chat.stream:
@@ -62,7 +59,7 @@ class ChatCompletions:
         finished = await _until_gone(request.receive, self._device.ask(prompt))
         if finished is None:
             return Response(status_code=499)  # nobody is there to read it
-        return Response(completion(chat.model, finished), media_type="application/json")
+        return Response(as_json(completion(chat.model, finished)), media_type="application/json")
 
 
 async def _until_gone(receive: Receive, work: Awaitable[Finished]) -> Finished | None:

@@ -1,9 +1,9 @@
 """Errors as OpenAI's clients expect them: `{"error": {"message", "type", "code", "param"}}`."""
 
 import math
-from typing import Any
 
-from fastapi.responses import JSONResponse
+import msgspec
+from starlette.responses import Response
 
 from dmoa.errors import (
     ContextExceeded,
@@ -22,6 +22,21 @@ _TYPES = {
     413: "invalid_request_error",
     429: "rate_limit_error",
 }
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """What went wrong: for people, and for programs."""
+
+    message: str
+    type: str
+    code: str | None
+    param: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What clients get instead of an answer."""
+
+    error: ErrorDetail
 
 
 class ApiError(DmoaError):
@@ -47,17 +62,18 @@ class ApiError(DmoaError):
         self.code = code
         self.retry_after = retry_after
 
-    def body(self) -> dict[str, Any]:
-        """The JSON that clients get."""
+    def body(self) -> ErrorBody:
+        """What clients get."""
         kind = _TYPES.get(self.status, "server_error")
-        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+        return ErrorBody(ErrorDetail(str(self), kind, self.code))
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         """The HTTP response."""
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(min(self.retry_after, 86_400))))
-        return JSONResponse(self.body(), self.status, headers)
+        content = msgspec.json.encode(self.body())
+        return Response(content, self.status, headers, media_type="application/json")
 
 
 def as_api_error(error: DmoaError) -> ApiError:

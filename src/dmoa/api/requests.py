@@ -4,15 +4,29 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Request
 from msgspec import Meta
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from dmoa.api.errors import ApiError
 from dmoa.policies.limits import LIMITS
-from dmoa.protocol.conversation import Constraints, Message, Role, Sampling
+from dmoa.protocol.conversation import (
+    Constraints,
+    Message,
+    Penalty,
+    Role,
+    Sampling,
+    Seed,
+    Share,
+    Stop,
+    Stops,
+    Temperature,
+    TokenCount,
+)
 
 BODY_SECONDS = 30.0
+
+
+Instruction = Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)]
 
 
 class Part(msgspec.Struct):
@@ -48,7 +62,9 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     progress: bool = False
-    instruction: Annotated[str, Meta(min_length=1, max_length=20_000)] | None = None
+    instruction: (
+        Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)] | None
+    ) = None
 
 
 class ChatRequest(msgspec.Struct):
@@ -58,14 +74,14 @@ class ChatRequest(msgspec.Struct):
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
-    stop: Annotated[list[str], Meta(max_length=16)] | str | None = None
-    seed: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
+    stop: Stops | Stop | None = None
+    seed: Seed | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     n: int | None = None
     logprobs: bool | None = None
     tools: list[dict[str, Any]] | None = None

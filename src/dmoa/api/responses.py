@@ -1,48 +1,157 @@
-"""Chat completions and their chunks as JSON in OpenAI's format, with the `dmoa` object added."""
+"""What the API answers: OpenAI's objects, with the `dmoa` object added, and how they are made."""
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from dmoa.protocol.conversation import FunctionPart, ToolCallPart
-from dmoa.protocol.events import Finished
+from dmoa.protocol.conversation import FinishReason, FunctionPart, ToolCallPart
+from dmoa.protocol.events import Event, Finished
 from dmoa.protocol.records import PromptRecord
 
 
-def usage(record: PromptRecord) -> dict[str, int]:
+class TokenUsage(msgspec.Struct, frozen=True):
     """All tokens that were spent on a prompt, on every device."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Function(msgspec.Struct):
+    """A function that is called, its arguments as JSON."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(msgspec.Struct):
+    """A whole call of a tool."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: Function = msgspec.field(default_factory=Function)
+
+
+class AnswerMessage(msgspec.Struct, frozen=True):
+    """The answer; `content` is null when there are only calls of tools."""
+
+    content: str | None
+    role: Literal["assistant"] = "assistant"
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The one answer of a completion."""
+
+    message: AnswerMessage
+    finish_reason: FinishReason
+    index: int = 0
+    logprobs: None = None
+
+
+class ChatCompletion(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: TokenUsage
+    dmoa: PromptRecord
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call; `index` says of which."""
+
+    index: int
+    id: str | None = None
+    type: str | None = None
+    function: FunctionPart | None = None
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What is new in a chunk."""
+
+    content: str | UnsetType | None = UNSET
+    role: Literal["assistant"] | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
+
+
+class ChunkChoice(msgspec.Struct, frozen=True):
+    """The one answer of a chunk."""
+
+    delta: Delta
+    finish_reason: FinishReason | None = None
+    index: int = 0
+
+
+class ChatCompletionChunk(msgspec.Struct, frozen=True):
+    """A piece of a streamed answer; the last one with a choice has the `dmoa` object."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: TokenUsage | UnsetType = UNSET
+    dmoa: PromptRecord | UnsetType = UNSET
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+
+
+class ProgressChunk(msgspec.Struct, frozen=True):
+    """An event of a prompt on its way, for clients that have asked for `progress`."""
+
+    id: str
+    created: int
+    model: str
+    dmoa: Event
+    choices: list[ChunkChoice] = []
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model that can be asked for."""
+
+    id: str
+    created: int
+    object: Literal["model"] = "model"
+    owned_by: str = "dmoa"
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """The models that can be asked for; `dmoa-mM-kK` exists for other M and k as well."""
+
+    data: list[Model]
+    object: Literal["list"] = "list"
+
+
+class Healthy(msgspec.Struct, frozen=True):
+    """The device makes tokens."""
+
+    status: Literal["ok"] = "ok"
+
+
+def usage(record: PromptRecord) -> TokenUsage:
+    """All tokens that were spent on a prompt."""
     spent = record.usage
-    return {
-        "prompt_tokens": spent.prompt_tokens,
-        "completion_tokens": spent.completion_tokens,
-        "total_tokens": spent.prompt_tokens + spent.completion_tokens,
-    }
+    read, written = spent.prompt_tokens, spent.completion_tokens
+    return TokenUsage(read, written, read + written)
 
 
-def completion(model: str, finished: Finished) -> str:
-    """A whole answer as JSON."""
-    message: dict[str, Any] = {"role": "assistant", "content": finished.text}
+def completion(model: str, finished: Finished) -> ChatCompletion:
+    """A whole answer."""
+    message = AnswerMessage(finished.text)
     if finished.tool_calls:
-        message["tool_calls"] = _whole_calls(finished.tool_calls)
-        message["content"] = finished.text or None
-    return as_json(
-        {
-            "id": finished.record.id,
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": message,
-                    "finish_reason": finished.finish_reason,
-                    "logprobs": None,
-                }
-            ],
-            "usage": usage(finished.record),
-            "dmoa": finished.record,
-        }
+        message = AnswerMessage(finished.text or None, tool_calls=_whole(finished.tool_calls))
+    return ChatCompletion(
+        id=finished.record.id,
+        created=int(time.time()),
+        model=model,
+        choices=[Choice(message, finished.finish_reason)],
+        usage=usage(finished.record),
+        dmoa=finished.record,
     )
 
 
@@ -55,58 +164,49 @@ class ChunkWriter:
     """Chunks of one streamed answer, as JSON."""
 
     def __init__(self, prompt_id: str, model: str) -> None:
-        self._common = {
-            "id": prompt_id,
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": model,
-        }
+        self._id = prompt_id
+        self._created = int(time.time())
+        self._model = model
         self._begun = False
 
     def piece(self, text: str | None, tool_calls: list[ToolCallPart] | None = None) -> str:
         """New text, or parts of tool calls."""
-        delta: dict[str, Any] = {"content": text}
-        if not self._begun:
-            delta["role"] = "assistant"
-            self._begun = True
-        if tool_calls:
-            delta["tool_calls"] = [_whole_part(part) for part in tool_calls]
-        return self._chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+        role: Literal["assistant"] | UnsetType = UNSET if self._begun else "assistant"
+        self._begun = True
+        calls = [ToolCallDelta(p.index, p.id, p.type, p.function) for p in tool_calls or []]
+        return self._chunk([ChunkChoice(Delta(text, role, calls or UNSET))])
 
     def end(self, finished: Finished) -> str:
         """The last chunk with a choice; it carries the `dmoa` object."""
-        return self._chunk(
-            choices=[{"index": 0, "delta": {}, "finish_reason": finished.finish_reason}],
-            dmoa=finished.record,
-        )
+        return self._chunk([ChunkChoice(Delta(), finished.finish_reason)], dmoa=finished.record)
 
     def usage(self, finished: Finished) -> str:
         """The chunk that `stream_options.include_usage` asks for."""
-        return self._chunk(choices=[], usage=usage(finished.record))
+        return self._chunk([], usage=usage(finished.record))
 
-    def progress(self, event: Any) -> str:
+    def progress(self, event: Event) -> str:
         """An event, for clients that asked for them."""
-        return self._chunk(choices=[], dmoa=event)
+        return as_json(ProgressChunk(self._id, self._created, self._model, event))
 
-    def _chunk(self, **fields: Any) -> str:
-        return as_json(self._common | fields)
-
-
-def _whole_part(part: ToolCallPart) -> dict[str, Any]:
-    # On the wire between devices an index of 0 is left out; clients count on it.
-    return {"index": part.index, **msgspec.to_builtins(part)}
-
-
-def _whole_calls(parts: list[ToolCallPart]) -> list[dict[str, Any]]:
-    """Streamed parts of tool calls, put together by their index."""
-    calls: dict[int, dict[str, Any]] = {}
-    for part in parts:
-        call = calls.setdefault(
-            part.index,
-            {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
+    def _chunk(
+        self,
+        choices: list[ChunkChoice],
+        *,
+        usage: TokenUsage | UnsetType = UNSET,
+        dmoa: PromptRecord | UnsetType = UNSET,
+    ) -> str:
+        return as_json(
+            ChatCompletionChunk(self._id, self._created, self._model, choices, usage, dmoa)
         )
-        call["id"] = part.id or call["id"]
+
+
+def _whole(parts: list[ToolCallPart]) -> list[ToolCall]:
+    """Streamed parts of tool calls, put together by their index."""
+    calls: dict[int, ToolCall] = {}
+    for part in parts:
+        call = calls.setdefault(part.index, ToolCall())
+        call.id = part.id or call.id
         function = part.function or FunctionPart()
-        call["function"]["name"] += function.name or ""
-        call["function"]["arguments"] += function.arguments or ""
+        call.function.name += function.name or ""
+        call.function.arguments += function.arguments or ""
     return list(calls.values())

@@ -1,11 +1,10 @@
 """`GET /status`: the devices of the network as this one sees them."""
 
-from typing import Any
-
 import msgspec
 
-from dmoa.api.models import CommitteeSize
+from dmoa.device.committee import CommitteePlan
 from dmoa.device.device import Device
+from dmoa.device.queue import Discipline
 from dmoa.network.messages import Card, DeviceReport
 
 
@@ -35,6 +34,27 @@ class DeviceStatus(msgspec.Struct):
     context_length: int | None = None
 
 
+class Status(msgspec.Struct):
+    """A device, and the network as it sees it.
+
+    Attributes:
+        layers, proposers: M and k of the model `dmoa` just now.
+        strangers: devices that are there but no peers, and why.
+        problems: what is wrong with the network just now.
+    """
+
+    name: str
+    id: str
+    layers: int
+    proposers: int
+    open_prompts: int
+    draining: bool
+    discipline: Discipline
+    devices: list[DeviceStatus]
+    strangers: dict[str, str]
+    problems: list[str]
+
+
 def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatus:
     described = DeviceStatus(
         name=card.name,
@@ -50,21 +70,21 @@ def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatu
     return described
 
 
-async def status(device: Device, default: CommitteeSize, problems: list[str]) -> dict[str, Any]:
+async def status(device: Device, default: CommitteePlan, problems: list[str]) -> Status:
     """What `/status` answers."""
     reports = await device.reports()
-    return {
-        "name": device.name,
-        "id": device.own_id,
-        "layers": default.layers,
-        "proposers": default.proposers,
-        "open_prompts": device.open_prompts,
-        "draining": device.draining,
-        "discipline": device.queue.discipline,
-        "devices": [
+    return Status(
+        name=device.name,
+        id=device.own_id,
+        layers=default.layers,
+        proposers=default.proposers,
+        open_prompts=device.open_prompts,
+        draining=device.draining,
+        discipline=device.queue.discipline,
+        devices=[
             _describe(device_id == device.own_id, card, report)
             for device_id, (card, report) in reports.items()
         ],
-        "strangers": device.peer_links.strangers,
-        "problems": problems,
-    }
+        strangers=device.peer_links.strangers,
+        problems=problems,
+    )

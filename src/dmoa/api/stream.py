@@ -7,7 +7,7 @@ keep the connection alive and which clients skip.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from fastapi.responses import Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dmoa.api.errors import as_api_error
@@ -22,6 +22,7 @@ from dmoa.protocol.events import (
     Finished,
     LayerFinished,
     LayerStarted,
+    ProposerFailed,
     Restarted,
     Text,
 )
@@ -137,6 +138,9 @@ class AnswerStream(Response):
             case LayerStarted():
                 names = ", ".join(proposer.name for proposer in event.proposers)
                 return _comment(f"layer {event.layer} of {event.layers}: {names}")
+            case ProposerFailed(proposer=proposer, instead=instead):
+                now = f"; {instead.name} is asked instead" if instead else ""
+                return _comment(f"layer {event.layer}: {proposer.name} {proposer.outcome}{now}")
             case LayerFinished():
                 return _comment(f"layer {event.record.layer}: {event.drafts} drafts")
             case Aggregating():

@@ -6,24 +6,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from dmoa.device.guests import PeerService
+from dmoa.device.health import Health
 from dmoa.device.inference import InferenceService
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.peers import Peers
 from dmoa.device.queue import DeviceQueue
-from dmoa.errors import DeadlinePassed, DmoaError, PeerError, QueueFull
+from dmoa.errors import PeerError, QueueFull
 from dmoa.llm.interface import LLM
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
-from dmoa.policies.limits import LIMITS
-from dmoa.protocol.aggregation import Experience
-from dmoa.protocol.conversation import Message, Sampling
+from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
 from dmoa.protocol.events import Accepted, Event, Finished
+from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 from dmoa.protocol.tasks import Answer, Say, Task
 
-HEALTH_SECONDS = 60.0
-PROBE_SECONDS = 20.0
 REPORT_SECONDS = 1.0
 
 
@@ -43,7 +41,8 @@ class Device:
         prompt_deadline: seconds after which a prompt is given up.
         stall_seconds: an LLM without a token for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
-        joined, parted: are called with the card of each device that comes or goes.
+        joined, vanished: are called with the card of each device that comes, or is not to be
+            seen any more.
     """
 
     def __init__(
@@ -55,12 +54,12 @@ class Device:
         *,
         queue: DeviceQueue | None = None,
         random_generator: random.Random | None = None,
-        max_prompts: int = 64,
-        prompt_deadline: float = 1800.0,
-        stall_seconds: float = 120.0,
-        silence_seconds: float = 5.0,
+        max_prompts: int = DEFAULTS.max_prompts,
+        prompt_deadline: float = DEFAULTS.prompt_deadline,
+        stall_seconds: float = DEFAULTS.stall_seconds,
+        silence_seconds: float = DEFAULTS.silence_seconds,
         joined: Callable[[Card], None] = lambda card: None,
-        parted: Callable[[Card], None] = lambda card: None,
+        vanished: Callable[[Card], None] = lambda card: None,
     ) -> None:
         self.own_id = device_id
         self.name = name
@@ -75,7 +74,7 @@ class Device:
             llm,
             self.queue,
             self.meter,
-            heartbeat_seconds=silence_seconds / 5,
+            heartbeat_seconds=heartbeat(silence_seconds),
             stall_seconds=stall_seconds,
         )
         self.peer_links = Peers(
@@ -84,8 +83,8 @@ class Device:
             self.card,
             silence_seconds=silence_seconds,
             joined=joined,
-            parted=parted,
-            left=self._left,
+            vanished=vanished,
+            gone=lambda device: self.service.forget(device),
         )
         self.service = PeerService(
             self.card,
@@ -94,13 +93,13 @@ class Device:
             self.peer_links.welcome,
             is_peer=lambda device: device in self.network.alive(),
             max_tasks_each=max(1, self.queue.max_tasks // 2),
-            heartbeat_seconds=silence_seconds / 5,
+            heartbeat_seconds=heartbeat(silence_seconds),
         )
+        self.health = Health(self.inferences)
         self.experience = Experience()
         self.open_prompts = 0
         self.draining = False
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
-        self._probe: asyncio.Task[bool] | None = None
 
     async def start(self) -> None:
         """Join the network."""
@@ -117,8 +116,7 @@ class Device:
 
     async def close(self) -> None:
         """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
-        if self._probe is not None:
-            self._probe.cancel()
+        await self.health.close()
         await self.service.close()
         await self.peer_links.close()
         await self.network.close()
@@ -169,13 +167,9 @@ class Device:
             tell(event)
 
         try:
-            async with asyncio.timeout(self.prompt_deadline):
-                return await answer(prompt, self, self.random, remember, self.experience)
-        except TimeoutError:
-            raise DeadlinePassed(
-                f"the prompt was not answered in {self.prompt_deadline:.0f} s;"
-                " ask for fewer layers, or raise prompt_deadline"
-            ) from None
+            return await answer(
+                prompt, self, self.random, remember, self.experience, self.prompt_deadline
+            )
         finally:
             self.open_prompts -= 1
 
@@ -245,34 +239,4 @@ class Device:
 
     async def healthy(self) -> bool:
         """Whether the LLM has made a token lately, or makes one now."""
-        since = self.meter.seconds_since_token
-        if since is not None and since < HEALTH_SECONDS and self.meter.failure is None:
-            return True
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._make_token())
-        return await asyncio.shield(self._probe)
-
-    async def _make_token(self) -> bool:
-        """One token, through the queue like any other work."""
-        task = Task(
-            id=f"health-{self.own_id}",
-            prompt="health",
-            layer=1,
-            messages=[Message(role="user", content="Say yes.")],
-            sampling=Sampling(max_tokens=1),
-        )
-        before = self.meter.last_token
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                await self.inferences.run(task, None, lambda step: None)
-        except TimeoutError:
-            # A long queue is no illness as long as the LLM works on it.
-            if self.meter.last_token == before:
-                self.meter.failure = f"the LLM made no token in {PROBE_SECONDS:.0f} s"
-                return False
-        except DmoaError:
-            return False
-        return True
-
-    def _left(self, device: str) -> None:
-        self.service.forget(device)
+        return await self.health.healthy()

@@ -21,7 +21,7 @@ from dmoa.network.messages import (
     decode_request,
     encode,
 )
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Step, Task, Waiting, Working
 
 PIECE_SECONDS = 0.5
@@ -51,8 +51,8 @@ class PeerService:
         greeted: Callable[[Card], None],
         is_peer: Callable[[str], bool],
         *,
-        max_tasks_each: int = 64,
-        heartbeat_seconds: float = 1.0,
+        max_tasks_each: int = DEFAULTS.queue_tasks // 2,
+        heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
     ) -> None:
         self._heartbeat_seconds = heartbeat_seconds
         self._is_peer = is_peer
@@ -201,18 +201,19 @@ class _Guest:
         self._text = ""
         # The first word of an answer goes out at once, those of a draft only with the rest.
         self._sent = 0.0 if stream else self._now()
-        self._heard = self._now()
+        self._said = self._now()
         self._waits = False  # a task that waits speaks for itself
 
     def say(self, step: Step) -> None:
         """Tell a step, or keep it for the next."""
         now = self._now()
-        if isinstance(step, Piece) and step.tool_calls is None:
+        if isinstance(step, Piece):
             self._text += step.text
-            if now - self._sent < self._every:
+            if step.tool_calls is None and now - self._sent < self._every:
                 return
-            step, self._text, self._sent = Piece(self._text), "", now
-        self._heard = now
+            # Nothing overtakes the text that was kept.
+            step, self._text, self._sent = Piece(self._text, step.tool_calls), "", now
+        self._said = now
         self._waits = isinstance(step, Waiting)
         self._reply(step)
 
@@ -225,6 +226,6 @@ class _Guest:
     def speak_up(self, seconds: float) -> None:
         """Say something when nothing has been said for so long."""
         now = self._now()
-        if not self._waits and now - self._heard >= seconds:
-            self._heard = now
+        if not self._waits and now - self._said >= seconds:
+            self._said = now
             self._reply(Working())

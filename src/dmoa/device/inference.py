@@ -7,7 +7,7 @@ from dmoa.device.meter import DeviceMeter
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, LLMError, LLMStalled
 from dmoa.llm.interface import LLM, End, Token
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.conversation import ToolCallPart, Usage
 from dmoa.protocol.packing import Packed, fit
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
@@ -33,14 +33,15 @@ class InferenceService:
         queue: DeviceQueue,
         meter: DeviceMeter,
         *,
-        heartbeat_seconds: float = 1.0,
-        stall_seconds: float = 120.0,
+        heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
+        stall_seconds: float = DEFAULTS.stall_seconds,
     ) -> None:
         self.llm = llm
         self.queue = queue
         self.meter = meter
         self.heartbeat_seconds = heartbeat_seconds
         self.stall_seconds = stall_seconds
+        self._probing: asyncio.Task[object] | None = None
 
     @property
     def mean_service_seconds(self) -> float:
@@ -60,25 +61,46 @@ class InferenceService:
             ContextExceeded: the conversation alone is longer than the window.
             LLMError: the LLM failed, stalled or answered nothing.
         """
+        if self._probing is not None:
+            self._probing.cancel()
+        return await self._run(task, origin, say, measured=True)
+
+    async def probe(self, task: Task) -> Answer:
+        """Make an inference of the device's own, which is no part of its load.
+
+        It enters no measurement but that of health. When a task comes, the asyncio task that
+        runs this is cancelled, so give it one of its own.
+
+        Raises:
+            QueueFull, ContextExceeded, LLMError: see `run`.
+        """
+        self._probing = asyncio.current_task()
+        try:
+            return await self._run(task, None, lambda step: None, measured=False)
+        finally:
+            self._probing = None
+
+    async def _run(self, task: Task, origin: str | None, say: Say, *, measured: bool) -> Answer:
         arrived = self.meter.clock()
         with self.queue.enter(
             task.size(), origin, seconds_each=self.mean_service_seconds
         ) as ticket:
-            self.meter.tasks.count()
+            if measured:
+                self.meter.tasks.count()
             if ticket.position:
                 say(Waiting(ticket.position))
                 while not await ticket.turn(self.heartbeat_seconds):
                     say(Waiting(ticket.position))
                 say(Working())
             try:
-                return await self._serve(task, arrived, say)
+                return await self._serve(task, arrived, say, measured=measured)
             except ContextExceeded:
                 raise  # the prompt's fault
             except LLMError as error:
                 self.meter.failure = str(error)
                 raise
 
-    async def _serve(self, task: Task, arrived: float, say: Say) -> Answer:
+    async def _serve(self, task: Task, arrived: float, say: Say, *, measured: bool) -> Answer:
         started = self.meter.clock()
         response = _Response(self.meter, say)
         try:
@@ -92,10 +114,8 @@ class InferenceService:
         end, text = response.end, response.text()
         if end is None or not (text.strip() or response.tool_calls):
             raise LLMError(f"{self.llm.info.name} answered nothing")
-        self.meter.service_seconds.add(finished - started)
-        tokens, first = end.usage.completion_tokens, response.first_token
-        if first is not None and finished > first and tokens > 1:
-            self.meter.tokens_per_second.add((tokens - 1) / (finished - first))
+        if measured:
+            self._measure(finished - started, finished, response)
         return Answer(
             text=text,
             finish_reason=end.finish_reason,
@@ -105,6 +125,13 @@ class InferenceService:
             tool_calls=response.tool_calls or None,
             characters_cut=packed.characters_cut,
         )
+
+    def _measure(self, seconds: float, finished: float, response: "_Response") -> None:
+        self.meter.service_seconds.add(seconds)
+        first, end = response.first_token, response.end
+        tokens = end.usage.completion_tokens if end else 0
+        if first is not None and finished > first and tokens > 1:
+            self.meter.tokens_per_second.add((tokens - 1) / (finished - first))
 
     async def _stream(self, task: Task, response: "_Response", deadline: asyncio.Timeout) -> Packed:
         """Let the LLM respond to a prompt that fits; its tokens move the deadline."""

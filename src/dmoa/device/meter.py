@@ -4,6 +4,7 @@ Estimates rest on the most recent events, so that they follow a device whose loa
 changes, and take bounded memory.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 
@@ -49,7 +50,10 @@ class MeanMeter:
 
 
 class DeviceMeter:
-    """A device's arrival rate of prompts (lambda), service time (alpha), load and health."""
+    """A device's arrival rate of prompts (lambda), service time (alpha), load and health.
+
+    Tasks of users enter all of it; the device's own probes of its health only the last token.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -58,11 +62,13 @@ class DeviceMeter:
         self.service_seconds = MeanMeter()
         self.tokens_per_second = MeanMeter()
         self.last_token: float | None = None
+        self.made_token = asyncio.Event()  # cleared by whoever waits for the next one
         self.failure: str | None = None  # how the LLM last failed, until it makes a token
 
     def token(self) -> None:
         """The LLM made a token now."""
         self.last_token = self.clock()
+        self.made_token.set()
         self.failure = None
 
     @property

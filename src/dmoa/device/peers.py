@@ -34,7 +34,7 @@ from dmoa.network.messages import (
     decode_reply,
     encode,
 )
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
 from dmoa.text import printable
 
@@ -51,33 +51,35 @@ class Peers:
 
     Args:
         network: the network, not yet open.
-        own: id of this device.
+        own_id: id of this device.
         card: who this device is, made when its addresses are known.
         silence_seconds: a peer that says nothing for so long in the middle of a request is
             taken for hung.
         joined: is called with the card of each new peer.
-        parted: is called with the card of each peer that is not to be seen any more.
-        left: is called with the id of each device that is gone for good.
+        vanished: is called with the card of each peer that is not to be seen any more; it may
+            drain, and still wait for what it has asked.
+        gone: is called with the id of each device that is gone for good, or began anew: it
+            waits for nothing that it has asked.
     """
 
     def __init__(
         self,
         network: Network,
-        own: str,
+        own_id: str,
         card: Callable[[], Card],
         *,
-        silence_seconds: float = 5.0,
+        silence_seconds: float = DEFAULTS.silence_seconds,
         joined: Callable[[Card], None] = lambda card: None,
-        parted: Callable[[Card], None] = lambda card: None,
-        left: Callable[[str], None] = lambda device: None,
+        vanished: Callable[[Card], None] = lambda card: None,
+        gone: Callable[[str], None] = lambda device: None,
     ) -> None:
         self._network = network
-        self._own = own
+        self._own_id = own_id
         self._card = card
         self.silence_seconds = silence_seconds
         self._joined = joined
-        self._parted = parted
-        self._left = left
+        self._vanished = vanished
+        self._gone = gone
         self._cards: dict[str, Card] = {}
         self._seen: dict[str, str] = {}  # device -> incarnation that was greeted
         self.strangers: dict[str, str] = {}  # device -> why it is no peer
@@ -103,7 +105,7 @@ class Peers:
         for device in [d for d in self._seen if d not in alive]:
             del self._seen[device]
             if card := self._cards.pop(device, None):
-                self._parted(card)
+                self._vanished(card)
             self.strangers.pop(device, None)
             if device not in self._confirming:
                 self._confirming.add(device)
@@ -113,7 +115,7 @@ class Peers:
                 continue
             if device in self._seen:  # it restarted: what it had of ours is gone
                 self._cards.pop(device, None)
-                self._left(device)
+                self._gone(device)
             self._seen[device] = incarnation
             self._spawn(self._greet(device, incarnation))
 
@@ -155,7 +157,7 @@ class Peers:
             pass  # gone indeed
         finally:
             self._confirming.discard(device)
-        self._left(device)
+        self._gone(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
         try:
@@ -219,7 +221,7 @@ class Peers:
             return finished
 
         try:
-            await self._ask(device, Infer(self._own, task), self.silence_seconds, hear)
+            await self._ask(device, Infer(self._own_id, task), self.silence_seconds, hear)
             if not answers:
                 raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:

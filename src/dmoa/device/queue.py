@@ -15,11 +15,9 @@ from collections import OrderedDict
 from typing import Literal, Self
 
 from dmoa.errors import QueueFull
+from dmoa.policies.limits import DEFAULTS, LIMITS
 
 Discipline = Literal["fcfs", "owner-first"]
-
-DEFAULT_MAX_TASKS = 128
-DEFAULT_MAX_BYTES = 32 * 2**20
 
 
 class Ticket:
@@ -70,9 +68,9 @@ class DeviceQueue:
     def __init__(
         self,
         *,
-        slots: int = 1,
-        max_tasks: int = DEFAULT_MAX_TASKS,
-        max_bytes: int = DEFAULT_MAX_BYTES,
+        slots: int = DEFAULTS.slots,
+        max_tasks: int = DEFAULTS.queue_tasks,
+        max_bytes: int = DEFAULTS.queue_bytes,
         discipline: Discipline = "fcfs",
     ) -> None:
         self.slots = slots
@@ -156,7 +154,7 @@ class DeviceQueue:
             if ticket.origin is not None:
                 self._served[ticket.origin] = None
                 self._served.move_to_end(ticket.origin)
-                while len(self._served) > 1024:  # bounded memory of guests
+                while len(self._served) > LIMITS.peers:
                     self._served.popitem(last=False)
             ticket.call()
 

@@ -22,9 +22,10 @@ from dmoa.evaluation.grid import Way
 from dmoa.llm.interface import LLM
 from dmoa.network.memory import MemoryHub
 from dmoa.node.local import NAMES, LocalNetwork
-from dmoa.protocol.aggregation import Experience
 from dmoa.protocol.conversation import Message, Sampling
-from dmoa.protocol.prompt import LayerPolicy, Prompt, answer
+from dmoa.protocol.experience import Experience
+from dmoa.protocol.layer import LayerPolicy
+from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 
 PATIENT = LayerPolicy(deadline=3600.0, quorum=1.0)

@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dmoa.api.app import make_app
-from dmoa.api.models import CommitteeSize, sensible
 from dmoa.api.server import ApiServer, bind
+from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import UsageError
@@ -112,7 +112,12 @@ async def _running(
         upkeep.start(device.peer_links)
         app = make_app(
             device,
-            default=lambda: _default(settings, device),
+            committees=Committees(
+                device,
+                layers=settings.layers,
+                proposers=settings.proposers,
+                aggregation=settings.default_aggregation,
+            ),
             policy=settings.policy,
             keys=keys,
             problems=lambda: upkeep.problems,
@@ -126,15 +131,6 @@ async def _running(
         )
         shown = f"[{host}]" if ":" in host else host
         yield device, f"http://{shown}:{listener.getsockname()[1]}/v1"
-
-
-def _default(settings: Settings, device: Device) -> CommitteeSize:
-    """What the model `dmoa` means now."""
-    how = settings.default_aggregation
-    if settings.layers is not None:
-        return CommitteeSize(settings.layers, settings.proposers, how)
-    peers = [card.model for card in device.peer_links.cards().values()]
-    return sensible(CommitteeSize(1, settings.proposers, how), device.llm.info.name, peers)
 
 
 def _device(
@@ -162,7 +158,7 @@ def _device(
         stall_seconds=settings.stall_seconds,
         silence_seconds=settings.silence_seconds,
         joined=joined,
-        parted=lambda card: say(f"{card.name} has left"),
+        vanished=lambda card: say(f"{card.name} has left"),
     )
 
 

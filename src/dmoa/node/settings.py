@@ -8,7 +8,7 @@ import os
 import socket
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -19,11 +19,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from dmoa.device.queue import DEFAULT_MAX_BYTES, DEFAULT_MAX_TASKS
+from dmoa.device.queue import Discipline
 from dmoa.errors import UsageError
-from dmoa.policies.limits import LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.aggregation import Aggregation, Method
-from dmoa.protocol.prompt import LayerPolicy
+from dmoa.protocol.layer import LayerPolicy
 
 
 def _config_file() -> Path:
@@ -38,8 +38,10 @@ class Settings(BaseSettings):
     )
 
     name: str = Field(
-        default_factory=lambda: socket.gethostname().partition(".")[0][:64] or "device",
-        pattern=r"^\w[\w. -]{0,63}$",
+        default_factory=lambda: (
+            socket.gethostname().partition(".")[0][: LIMITS.name_characters] or "device"
+        ),
+        pattern=rf"^\w[\w. -]{{0,{LIMITS.name_characters - 1}}}$",
     )
     """What people call the device; by default this machine's name."""
     state: Path | None = None
@@ -66,7 +68,7 @@ class Settings(BaseSettings):
     """Tokens of the context window, when the LLM's own is not wanted."""
     threads: int | None = Field(None, ge=1)
     """Processor threads of a model in this process."""
-    slots: int = Field(1, ge=1)
+    slots: int = Field(DEFAULTS.slots, ge=1)
     """Inferences at once; raise it for servers that batch."""
     layers: int | None = Field(None, ge=0, le=LIMITS.layers)
     """M of the model `dmoa`; without a wish 1 among different LLMs, and 0 where every device runs
@@ -85,21 +87,21 @@ class Settings(BaseSettings):
     """Share of a layer's drafts that is enough, `grace` seconds after it is there."""
     grace: float = Field(LayerPolicy.grace, ge=0)
     """Seconds that a layer waits for the rest after its quorum."""
-    prompt_deadline: float = Field(1800.0, gt=0)
+    prompt_deadline: float = Field(DEFAULTS.prompt_deadline, gt=0)
     """Seconds after which a prompt is given up."""
-    stall_seconds: float = Field(120.0, gt=0)
+    stall_seconds: float = Field(DEFAULTS.stall_seconds, gt=0)
     """An LLM without a token for so many seconds has failed."""
-    silence_seconds: float = Field(5.0, gt=0)
+    silence_seconds: float = Field(DEFAULTS.silence_seconds, gt=0)
     """A peer that says nothing for so many seconds is hung."""
     drain_seconds: float = Field(30.0, ge=0)
     """Seconds that work may go on after SIGTERM."""
-    max_prompts: int = Field(64, ge=1)
+    max_prompts: int = Field(DEFAULTS.max_prompts, ge=1)
     """Prompts of the owner at once; more are refused with 429."""
-    queue_tasks: int = Field(DEFAULT_MAX_TASKS, ge=1)
+    queue_tasks: int = Field(DEFAULTS.queue_tasks, ge=1)
     """Tasks of guests that may wait; more are refused."""
-    queue_bytes: int = Field(DEFAULT_MAX_BYTES, ge=1)
+    queue_bytes: int = Field(DEFAULTS.queue_bytes, ge=1)
     """Bytes of tasks that may wait."""
-    discipline: Literal["fcfs", "owner-first"] = "fcfs"
+    discipline: Discipline = "fcfs"
     """Who is served next: the first that came, or the owner before guests, and guests in turn."""
 
     @classmethod

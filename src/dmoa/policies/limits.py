@@ -1,6 +1,7 @@
-"""How much of anything there may be: every bound that is not a setting stands here once.
+"""How much of anything there may be: every bound stands here once.
 
-They keep memory and time bounded whatever a user, a peer or an LLM server sends.
+`LIMITS` are no settings: they keep memory and time bounded whatever a user, a peer or an LLM
+server sends. `DEFAULTS` are what the owner of a device may set otherwise.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ class Limits:
         answer_characters: of one inference; an LLM that writes more is stopped.
         drafts_characters: of all drafts of a layer together, so that a task is a message that
             every network carries.
+        judged_characters: of all drafts of a layer together, of which one is found the best.
+        instruction_characters: of an aggregation instruction of the user's own.
+        stops, stop_characters: how many texts may end an answer, and how long each is.
         message_bytes: of one message between devices.
         body_bytes: of one request to the HTTP API.
         name_characters, model_characters: of what a device says of itself, which is kept in
@@ -32,6 +36,10 @@ class Limits:
     proposers: int = 64
     answer_characters: int = 2**20
     drafts_characters: int = 2 * 2**20
+    judged_characters: int = 2**18
+    instruction_characters: int = 20_000
+    stops: int = 16
+    stop_characters: int = 1000
     message_bytes: int = 16 * 2**20
     body_bytes: int = 8 * 2**20
     name_characters: int = 64
@@ -45,3 +53,39 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Bounds of one device that its owner may set.
+
+    Attributes:
+        slots: inferences at once.
+        queue_tasks: tasks of guests that may wait.
+        queue_bytes: bytes of tasks that may wait.
+        max_prompts: prompts of the owner at once.
+        prompt_deadline: seconds after which a prompt is given up.
+        stall_seconds: an LLM without a token for so long has failed.
+        silence_seconds: a peer that says nothing for so long is hung.
+    """
+
+    slots: int = 1
+    queue_tasks: int = 128
+    queue_bytes: int = 32 * 2**20
+    max_prompts: int = 64
+    prompt_deadline: float = 1800.0
+    stall_seconds: float = 120.0
+    silence_seconds: float = 5.0
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A task that waits or runs says so this often."""
+        return heartbeat(self.silence_seconds)
+
+
+def heartbeat(silence_seconds: float) -> float:
+    """How often something is said, so that silence means a hung peer, in seconds."""
+    return silence_seconds / 5
+
+
+DEFAULTS = Defaults()

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from dmoa.policies.limits import LIMITS
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -23,16 +25,25 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return len(self.content.encode()) + calls
 
 
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+TokenCount = Annotated[int, Meta(ge=1, le=2**20)]
+Seed = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Stop = Annotated[str, Meta(max_length=LIMITS.stop_characters)]
+Stops = Annotated[list[Stop], Meta(max_length=LIMITS.stops)]
+
+
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """How tokens are drawn; None leaves the choice to the LLM."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=2**20)] | None = None
-    stop: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=16)] = []
-    seed: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    max_tokens: TokenCount | None = None
+    stop: Stops = []
+    seed: Seed | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
 
     def for_inference(self, index: int) -> "Sampling":
         """The same parameters for the `index`-th inference of a prompt.

@@ -21,10 +21,18 @@ class LayerStarted(msgspec.Struct, frozen=True, tag="layer_started"):
 
 
 class Draft(msgspec.Struct, frozen=True, tag="draft"):
-    """A proposer's first words, or how its inference ended."""
+    """A proposer's first words, or its whole draft."""
 
     layer: int
     proposer: InferenceRecord
+
+
+class ProposerFailed(msgspec.Struct, frozen=True, tag="proposer_failed"):
+    """A proposer gives no draft; `instead` has been asked in its place, if anybody was left."""
+
+    layer: int
+    proposer: InferenceRecord
+    instead: InferenceRecord | None = None
 
 
 class LayerFinished(msgspec.Struct, frozen=True, tag="layer_finished"):
@@ -63,4 +71,14 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     tool_calls: list[ToolCallPart] | None = None
 
 
-Event = Accepted | LayerStarted | Draft | LayerFinished | Aggregating | Text | Restarted | Finished
+Event = (
+    Accepted
+    | LayerStarted
+    | Draft
+    | ProposerFailed
+    | LayerFinished
+    | Aggregating
+    | Text
+    | Restarted
+    | Finished
+)

@@ -7,7 +7,7 @@ import msgspec
 from dmoa.protocol.conversation import Usage
 
 Outcome = Literal["running", "answered", "failed", "refused", "gone", "silent", "late", "cancelled"]
-"""`late`: the layer went on without it."""
+"""`late`: the layer went on without it; `cancelled`: its prompt ended before it did."""
 
 
 class InferenceRecord(msgspec.Struct):
@@ -64,6 +64,8 @@ class PromptRecord(msgspec.Struct):
         aggregator: every inference of the last step; more than one when devices failed.
         tasks: inferences spent, (k+1)M + 1 without faults (arXiv 2412.21200).
         notes: what did not go as asked, in words.
+        why: why it was this M and k, in a sentence.
+        error: how it ended, when it was not answered.
     """
 
     id: str
@@ -79,6 +81,7 @@ class PromptRecord(msgspec.Struct):
     seconds: float | None = None
     notes: list[str] = []
     error: str | None = None
+    why: str = ""
 
     def inferences(self) -> list[InferenceRecord]:
         """All inferences in order of layers."""

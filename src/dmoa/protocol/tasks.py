@@ -1,16 +1,17 @@
-"""One inference, as it queues and as it travels: the task, and the steps of its life.
+"""One inference, as it queues and as it travels: the task, who makes it, the steps of its life.
 
 A device that makes an inference says `Waiting` once a heartbeat while the task waits, `Working`
 when its turn has come, `Piece` as text appears, and returns an `Answer`. A task that need not
 wait begins without a word. A failure is an exception of `dmoa.errors`.
 """
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
 
+from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
     Constraints,
     Count,
@@ -40,7 +41,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: Id
     prompt: Id
-    layer: Annotated[int, Meta(ge=1, le=64)]
+    layer: Annotated[int, Meta(ge=1, le=LIMITS.layers + 1)]
     messages: list[Message]
     drafts: list[str] = []
     instruction: str = ""
@@ -110,3 +111,23 @@ Step = Waiting | Working | Piece
 
 Say = Callable[[Step], None]
 """Is told each step of a task as it happens; must not block."""
+
+
+class Committee(Protocol):
+    """The devices that a prompt's tasks may be given to."""
+
+    own_id: str
+    """Id of the owner's device."""
+
+    def peers(self) -> Sequence[str]:
+        """Ids of the other devices that are there now."""
+
+    def describe(self, device: str) -> tuple[str, str]:
+        """Name and model of a device."""
+
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
+        """Ask a device for an inference; cancelling this cancels it there.
+
+        Raises:
+            DmoaError: the device did not answer; another one may.
+        """

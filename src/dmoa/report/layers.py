@@ -28,7 +28,7 @@ class LayersView:
         self.cause: str | None = None
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Take in an event."""
+        """The next event."""
         match event["type"]:
             case "layer_started":
                 self.count = event["layers"]
@@ -36,6 +36,10 @@ class LayersView:
                 self.layers[event["layer"]] = proposers
             case "draft":
                 self.layers[event["layer"]][event["proposer"]["device"]] = event["proposer"]
+            case "proposer_failed":
+                for proposer in (event["proposer"], event["instead"]):
+                    if proposer is not None:
+                        self.layers[event["layer"]][proposer["device"]] = proposer
             case "layer_finished":
                 record = event["record"]
                 self.layers[record["layer"]] = {p["device"]: p for p in record["proposers"]}

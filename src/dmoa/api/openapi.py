@@ -1,0 +1,118 @@
+"""The API's description, OpenAPI 3.1, made of the types that its requests and answers have."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dmoa import __version__
+from dmoa.api.errors import ErrorBody
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_REFERENCE = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+_ERRORS = {
+    400: "The request is not understood, or longer than every window.",
+    401: "A key is wanted.",
+    404: "There is no such thing here.",
+    408: "It was not answered, or did not come, in time.",
+    413: "The body is too long.",
+    429: "There is no room; `Retry-After` says when to come back.",
+    503: "No LLM makes a token.",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that the API does.
+
+    Attributes:
+        path: as Starlette writes it.
+        summary: what it does, in a sentence.
+        endpoint: does it.
+        answer: type of the answer.
+        method: of HTTP.
+        body: type of the request's body; None for none.
+        events: types of the events, where the answer may be streamed as server-sent events.
+        errors: statuses of what can go wrong, beside a missing key.
+        open: whether it asks for no key.
+    """
+
+    path: str
+    summary: str
+    endpoint: Endpoint
+    answer: Any
+    method: str = "GET"
+    body: Any = None
+    events: tuple[Any, ...] = ()
+    errors: tuple[int, ...] = ()
+    open: bool = False
+
+
+def describe(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The document of an API."""
+    types = [ErrorBody]
+    for operation in operations:
+        types += [operation.answer, *operation.events]
+        if operation.body is not None:
+            types.append(operation.body)
+    types = list(dict.fromkeys(types))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    of = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        path = _PARAMETER.sub(r"{\1}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, of)
+    key = {"type": "http", "scheme": "bearer", "description": "Where the device has keys."}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "dmoa",
+            "version": __version__,
+            "description": "OpenAI's API of one device, answered by a network of them.",
+        },
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": {"key": key}},
+    }
+
+
+def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    content = {"application/json": {"schema": of[operation.answer]}}
+    if operation.events:
+        # OpenAPI 3.1 has no words for events, so their types stand beside the text.
+        content["text/event-stream"] = {
+            "schema": {
+                "type": "string",
+                "contentMediaType": "text/event-stream",
+                "description": "The data of each event is one of the types below, or `[DONE]`.",
+                "x-events": [of[kind] for kind in (*operation.events, ErrorBody)],
+            }
+        }
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "responses": {"200": {"description": "As asked.", "content": content}},
+    }
+    errors = operation.errors if operation.open else (401, *operation.errors)
+    for status in sorted(errors):
+        described["responses"][str(status)] = {
+            "description": _ERRORS[status],
+            "content": {"application/json": {"schema": of[ErrorBody]}},
+        }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": of[operation.body]}},
+        }
+    if names := _PARAMETER.findall(operation.path):
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in names
+        ]
+    if not operation.open:
+        described["security"] = [{"key": []}, {}]
+    return described

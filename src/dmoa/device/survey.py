@@ -1,0 +1,61 @@
+"""What the devices of the network measure now, asked for once however many want to know."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dmoa.device.device import Device
+
+FRESH_SECONDS = 5.0
+"""For so long reports of the other devices are good."""
+
+SURVEY_SECONDS = 2.0
+"""For so long a prompt waits for them; then it takes what was known before."""
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What the devices that have said something measured; empty when none has.
+
+    Attributes:
+        alphas: mean service time of each device, seconds.
+        rates: prompts per second of each device's user.
+    """
+
+    alphas: Sequence[float] = ()
+    rates: Sequence[float] = ()
+
+
+class Survey:
+    """The last reports of all devices, renewed when somebody wants them and they are old.
+
+    Args:
+        device: asks the others.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._loads = Loads()
+        self._taken = -FRESH_SECONDS
+        self._taking = asyncio.Lock()
+
+    async def loads(self) -> Loads:
+        """What is measured now; whoever comes while it is asked for waits for the same reports."""
+        try:
+            async with asyncio.timeout(SURVEY_SECONDS), self._taking:
+                now = asyncio.get_running_loop().time
+                if now() - self._taken >= FRESH_SECONDS:
+                    self._loads = await self._ask()
+                    self._taken = now()
+        except TimeoutError:
+            pass  # what was known before has to do
+        return self._loads
+
+    async def _ask(self) -> Loads:
+        reports = [report for _, report in (await self._device.reports()).values() if report]
+        known = [report.alpha for report in reports if report.alpha]
+        if not known:
+            return Loads()
+        # A device that has not served anything yet counts as an average one.
+        mean = sum(known) / len(known)
+        return Loads([r.alpha or mean for r in reports], [r.arrival_rate or 0.0 for r in reports])

@@ -1,0 +1,190 @@
+"""One layer: its proposers are drawn and asked, those that fail are replaced, until it ends."""
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dmoa.errors import DmoaError
+from dmoa.policies.proposers import draw_uniform
+from dmoa.protocol.events import Draft, Event, LayerFinished, LayerStarted, ProposerFailed
+from dmoa.protocol.ledger import PREVIEW_CHARACTERS, Ledger, preview
+from dmoa.protocol.records import InferenceRecord, LayerRecord
+from dmoa.protocol.tasks import Committee, Piece, Step, Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LayerPolicy:
+    """How long a layer waits for its responses.
+
+    A layer ends when all its responses are in, as in the paper. Beyond the paper it also
+    ends `grace` seconds after a `quorum` of them is in, and at its `deadline` in any case.
+    Drafts that came too late cost quality, so the defaults are generous: a slow device is
+    waited for, a dead one is not.
+
+    Attributes:
+        deadline: seconds from the start of a layer.
+        quorum: share of the k+1 responses, rounded up to at least one.
+        grace: seconds after the quorum.
+    """
+
+    deadline: float = 600.0
+    quorum: float = 0.75
+    grace: float = 120.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A draft, and the device that wrote it."""
+
+    device: str
+    text: str
+
+
+class Layer:
+    """One layer of a prompt.
+
+    Args:
+        number: 1 to M.
+        layers: M.
+        proposers: k, other devices that are wanted.
+        policy: how long it waits.
+        committee: the devices.
+        random_generator: draws the proposers.
+        ledger: where its inferences are written down.
+        tell: is called with each event.
+        make_task: makes the task of one more proposer.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        layers: int,
+        proposers: int,
+        policy: LayerPolicy,
+        *,
+        committee: Committee,
+        random_generator: random.Random,
+        ledger: Ledger,
+        tell: Callable[[Event], None],
+        make_task: Callable[[], Task],
+    ) -> None:
+        self._number = number
+        self._layers = layers
+        self._policy = policy
+        self._committee = committee
+        self._ledger = ledger
+        self._tell = tell
+        self._make_task = make_task
+        self._started = ledger.now()
+        self._record = LayerRecord(number, [])
+        self._drafts: dict[int, Proposal] = {}  # by the place of their inference in the record
+        self._running: dict[asyncio.Task[str], InferenceRecord] = {}
+        self._ended: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
+        peers = list(committee.peers())
+        self._wanted = min(proposers, len(peers))
+        if self._wanted < proposers:
+            ledger.note(f"layer {number}: {self._wanted} of {proposers} other devices were there")
+        # A random order: the first k are the proposers, the rest stand by to replace them.
+        order = list(range(len(peers)))
+        draw_uniform(order, [random_generator.random() for _ in order], len(order))
+        self._spare = [peers[i] for i in order]
+
+    async def run(self) -> list[Proposal]:
+        """Ask the proposers; returns their drafts in the order in which they were asked."""
+        proposers = [self._committee.own_id, *self._spare[: self._wanted]]
+        del self._spare[: self._wanted]
+        record, ledger = self._record, self._ledger
+        ledger.record.layers.append(record)
+        ledger.record.k = max(ledger.record.k, self._wanted)
+        try:
+            record.proposers += [ledger.open(device) for device in proposers]
+            # The others first: their way is longer.
+            for inference in [*record.proposers[1:], record.proposers[0]]:
+                self._ask(inference)
+            self._tell(LayerStarted(self._number, self._layers, list(record.proposers)))
+            await self._gather(quorum=max(1, math.ceil(self._policy.quorum * len(proposers))))
+            for inference in self._running.values():
+                ledger.late(inference)
+        finally:
+            record.seconds = ledger.now() - self._started
+            await self._stop()
+        if not self._drafts:
+            ledger.note(f"layer {self._number}: no draft came in; the answer goes on without")
+        self._tell(LayerFinished(record, len(self._drafts)))
+        return [self._drafts[place] for place in sorted(self._drafts)]
+
+    async def _gather(self, quorum: int) -> None:
+        """Wait for all drafts, or for as long as the policy says."""
+        ends = self._started + self._policy.deadline
+        try:
+            async with asyncio.timeout_at(ends) as deadline:
+                while self._running:
+                    proposing = await self._ended.get()
+                    if error := proposing.exception():
+                        self._replace(self._running.pop(proposing), error)
+                        continue
+                    self._keep(proposing)
+                    if len(self._drafts) == quorum and self._running:
+                        grace = self._ledger.now() + self._policy.grace
+                        deadline.reschedule(min(ends, grace))
+        except TimeoutError:  # what is there has to do, to the last moment
+            for proposing in [t for t in self._running if t.done()]:
+                if error := proposing.exception():
+                    self._fail(self._running.pop(proposing), error)
+                else:
+                    self._keep(proposing)
+
+    def _ask(self, inference: InferenceRecord) -> None:
+        proposing = asyncio.create_task(self._propose(inference, self._make_task()))
+        proposing.add_done_callback(self._ended.put_nowait)
+        self._running[proposing] = inference
+
+    def _keep(self, proposing: asyncio.Task[str]) -> None:
+        inference = self._running.pop(proposing)
+        place = self._record.proposers.index(inference)
+        self._drafts[place] = Proposal(inference.device, proposing.result())
+
+    def _replace(self, inference: InferenceRecord, error: BaseException) -> None:
+        """A proposer has failed: ask one that this layer has not yet asked, if there is any."""
+        self._fail(inference, error)
+        here = self._committee.peers()
+        self._spare = [device for device in self._spare if device in here]
+        instead = None
+        if self._spare:
+            instead = self._ledger.open(self._spare.pop(0), replaces=inference.device)
+            self._record.proposers.append(instead)
+            self._ask(instead)
+        self._tell(ProposerFailed(self._number, inference, instead))
+
+    def _fail(self, inference: InferenceRecord, error: BaseException) -> None:
+        if not isinstance(error, DmoaError):
+            # A fault of ours in reading one device's answer costs no more than that answer.
+            log.error("proposer %s", inference.name, exc_info=error)
+        self._ledger.failed(inference, error)
+
+    async def _propose(self, inference: InferenceRecord, task: Task) -> str:
+        """One draft, without the parts in which a model thinks aloud."""
+        text = ""
+
+        def hear(step: Step) -> None:
+            nonlocal text
+            if isinstance(step, Piece) and len(text) < PREVIEW_CHARACTERS:
+                text += step.text
+                inference.preview = preview(text)
+                self._tell(Draft(self._number, inference))
+
+        answer = await self._committee.infer(inference.device, task, hear)
+        draft = self._ledger.answered(inference, answer)
+        self._tell(Draft(self._number, inference))
+        return draft
+
+    async def _stop(self) -> None:
+        """End what nobody needs any more, here and on the peers."""
+        for proposing in self._running:
+            proposing.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
