@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench docs install clean
+.PHONY: demo test quick lint bench docs install clean
 
 demo: $(STAMP)  ## four devices on this machine answer prompts together
 	@$(BIN)/dmoa demo
@@ -12,6 +12,9 @@ demo: $(STAMP)  ## four devices on this machine answer prompts together
 test: $(STAMP)  ## all tests
 	@$(BIN)/dmoa models get smollm2
 	@$(BIN)/pytest
+
+quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies: under a minute
+	@$(BIN)/pytest -m "not (real or processes or slow)"
 
 lint: $(STAMP)  ## format, lint rules and strict types
 	@$(BIN)/ruff format --check .
