@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick lint bench docs install clean
+.PHONY: demo test quick torture lint bench docs install clean
 
 demo: $(STAMP)  ## four devices on this machine answer prompts together
 	@$(BIN)/dmoa demo
@@ -15,6 +15,9 @@ test: $(STAMP)  ## all tests
 
 quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies: under a minute
 	@$(BIN)/pytest -m "not (real or processes or slow)"
+
+torture: $(STAMP)  ## fresh random schedules of faults for a minute a kind, one JSON line each
+	@$(BIN)/python -m tests.torture
 
 lint: $(STAMP)  ## format, lint rules and strict types
 	@$(BIN)/ruff format --check .

@@ -139,6 +139,25 @@ def test_the_tasks_of_an_owner_that_restarted_are_cancelled() -> None:
     run_virtual(work())
 
 
+def test_a_device_that_hangs_while_it_is_greeted_is_a_peer_when_it_goes_on() -> None:
+    async def work() -> None:
+        async with Cluster(2) as cluster:
+            links = cluster.devices[0].peer_links
+            cluster.networks[1].hung = True
+            cluster.networks[0].cut_off({"d1"})
+            await cluster.settle()
+            cluster.networks[0].cut_off(set())
+            await asyncio.sleep(300)
+            assert cluster.devices[0].peers() == []
+            assert "does not answer a greeting" in links.strangers["d1"]
+            cluster.networks[1].hung = False
+            await asyncio.sleep(60)
+            assert cluster.devices[0].peers() == ["d1"]
+            assert links.strangers == {}
+
+    run_virtual(work())
+
+
 # --- of the LLM ----------------------------------------------------------------------------
 
 

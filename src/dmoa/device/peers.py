@@ -41,6 +41,9 @@ from dmoa.text import printable
 MAX_RECEIVED = LIMITS.answer_characters + 2**16  # the last token may pass the bound
 PIECE_COST = 4  # characters that an empty piece counts for, so that they end as well
 CONFIRMATIONS = 60
+# Pauses between greetings of a device that does not answer: the first, and the longest.
+GREETING_SECONDS = 0.4
+LONGEST_GREETING_SECONDS = 30.0
 
 
 class Peers:
@@ -124,6 +127,7 @@ class Peers:
                 card, name=printable(card.name).strip() or "?", model=printable(card.model)
             )
             self._cards[card.device] = card
+            self.strangers.pop(card.device, None)
             self._joined(card)
 
     async def _confirm_gone(self, device: str) -> None:
@@ -141,19 +145,20 @@ class Peers:
         self._left(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
-        for attempt in range(1, 6):
+        pause = GREETING_SECONDS
+        while True:  # as long as it is to be seen: one that hangs now may go on later
             try:
                 reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
             except PeerError as error:
-                if self._seen.get(device) != incarnation:
-                    return
+                if self._seen.get(device) != incarnation or device in self._cards:
+                    return  # gone, or it has greeted us
                 self.strangers[device] = f"it does not answer a greeting: {error}"
-                await asyncio.sleep(0.2 * 2**attempt)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_GREETING_SECONDS)
                 continue
             if self._seen.get(device) != incarnation:
                 return
             if isinstance(reply, Welcome) and reply.card.device == device:
-                self.strangers.pop(device, None)
                 self.welcome(reply.card)
             else:
                 detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
