@@ -1,4 +1,7 @@
-"""The examples of README.md: what is Python runs, and what is a command is one."""
+"""The examples of README.md: what is Python runs, and what is a command is one.
+
+And that of CONTRIBUTING.md, which is a test.
+"""
 
 import asyncio
 import re
@@ -13,7 +16,9 @@ import typer.main
 
 from dmoa import client
 from dmoa.cli import main as cli
+from tests.cluster import Cluster
 from tests.served import served
+from tests.virtual import run_virtual
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,8 +27,8 @@ NODE = "http://127.0.0.1:8765"
 SMALL = {"simulate": ["--prompts", "500", "--replications", "2"], "plan": []}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands() -> list[str]:
@@ -111,3 +116,12 @@ async def test_python_runs(
             monkeypatch.setitem(defaults, "node", url)
         await asyncio.to_thread(exec, source.replace(NODE, url), {})
     assert "answer of d0" in capfd.readouterr().out
+
+
+def test_the_example_of_a_test_passes() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (source,) = blocks("python", contributing)
+    names: dict[str, Any] = {"Cluster": Cluster, "pytest": pytest, "run_virtual": run_virtual}
+    exec(source, names)
+    (test,) = [value for name, value in names.items() if name.startswith("test_")]
+    test()

@@ -96,7 +96,7 @@ def _afters(node: ast.expr | ast.stmt) -> Generator[str, None, None]:
             yield ast.unparse(ast.AugAssign(target, _opposite(op), value))  # type: ignore[arg-type]
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.Delete():
             yield "pass"
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
             yield "return None"
         case ast.Continue():
             yield "break"
