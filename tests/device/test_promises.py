@@ -282,6 +282,56 @@ def test_a_report_tells_the_load_of_all_slots_together() -> None:
     run_virtual(work())
 
 
+def test_tokens_a_second_are_counted_from_the_first_token_on() -> None:
+    async def work() -> None:
+        async with Cluster(1, seconds=14.0) as cluster:
+            await cluster.ask(0, 0, 0)
+            # Seven words, one every two seconds: the first is when the clock starts.
+            assert cluster.devices[0].report().tokens_per_second == pytest.approx(6 / 12)
+
+    run_virtual(work())
+
+
+def test_health_is_a_token_made_within_a_minute_or_made_now() -> None:
+    async def work() -> None:
+        async with Cluster(1) as cluster:
+            device, llm = cluster.devices[0], cluster.llms[0]
+            assert await device.healthy() is True
+            assert [sampling.max_tokens for sampling in llm.sampled] == [1], "it made one to know"
+            await asyncio.sleep(59)
+            assert await device.healthy() is True
+            assert len(llm.asked) == 1, "one made lately is enough"
+            await asyncio.sleep(2)
+            assert await asyncio.gather(*(device.healthy() for _ in range(3))) == [True] * 3
+            assert len(llm.asked) == 2, "one for all who ask at once"
+            await asyncio.sleep(61)
+            llm.fails_before_token = 0
+            assert await device.healthy() is False
+            assert device.meter.failure == "the script says that it fails"
+            llm.fails_before_token, llm.hangs = None, True
+            assert await device.healthy() is False
+            assert device.meter.failure == "the LLM made no token in 20 s"
+            llm.hangs = False
+            assert await device.healthy() is True
+            assert device.report().healthy
+
+    run_virtual(work())
+
+
+def test_a_long_queue_is_no_illness_while_the_llm_works_on_it() -> None:
+    async def work() -> None:
+        async with Cluster(1, seconds=30.0) as cluster:
+            device = cluster.devices[0]
+            prompts = [asyncio.create_task(cluster.ask(0, 0, 0)) for _ in range(4)]
+            await asyncio.sleep(0.1)
+            assert device.meter.last_token is None
+            assert await device.healthy() is True
+            assert len(cluster.llms[0].asked) == 1, "the probe waited, and was given up"
+            await asyncio.gather(*prompts)
+
+    run_virtual(work())
+
+
 # --- to its own user -----------------------------------------------------------------------
 
 

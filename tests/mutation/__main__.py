@@ -24,7 +24,9 @@ from tests.mutation.mutants import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 ROOMS = ("protocol", "device", "network")
 # The cheapest first: a mutant is noticed once.
-TESTS = ("tests/device/test_promises.py", "tests/protocol", "tests/network", "tests/device")
+TESTS = tuple(
+    f"tests/{part}" for part in ("device/test_promises.py", "protocol", "network", "device", "api")
+)
 MARKS = "not (real or processes or slow)"
 WORKERS = 2
 SLOWER = 5.0  # than without a mutant; what takes longer hangs

@@ -7,7 +7,7 @@ import pytest
 
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import NobodyAnswered, QueueFull
-from dmoa.protocol.conversation import Message
+from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.events import Event, LayerFinished
 from dmoa.protocol.prompt import Prompt
 from tests.cluster import Cluster
@@ -56,6 +56,15 @@ def test_replacements_are_drawn_uniformly() -> None:
     assert len(firsts) == 24  # all orders of the four others
     chi_squared = sum((n - 15) ** 2 / 15 for n in firsts.values())
     assert chi_squared < 49.7  # the 0.1 % point with 23 degrees of freedom; seeded
+
+
+def test_the_first_inference_gets_the_seed_that_was_asked_for() -> None:
+    async def work() -> None:
+        async with Cluster(1) as cluster:
+            await cluster.ask(0, 0, 0, sampling=Sampling(seed=5))
+            assert [sampling.seed for sampling in cluster.llms[0].sampled] == [5]
+
+    run_virtual(work())
 
 
 def fill(cluster: Cluster, i: int) -> None:
