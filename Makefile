@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench docs install clean
+.PHONY: demo test quick torture mutants lint bench docs install clean
 
 demo: $(STAMP)  ## four devices on this machine answer prompts together
 	@$(BIN)/dmoa demo
@@ -12,6 +12,15 @@ demo: $(STAMP)  ## four devices on this machine answer prompts together
 test: $(STAMP)  ## all tests
 	@$(BIN)/dmoa models get smollm2
 	@$(BIN)/pytest
+
+quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies: under a minute
+	@$(BIN)/pytest -m "not (real or processes or slow)"
+
+torture: $(STAMP)  ## fresh random schedules of faults for a minute a kind, one JSON line each
+	@$(BIN)/python -m tests.torture
+
+mutants: $(STAMP)  ## break the live core on purpose, and list what no test notices: 20 minutes
+	@$(BIN)/python -m tests.mutation
 
 lint: $(STAMP)  ## format, lint rules and strict types
 	@$(BIN)/ruff format --check .

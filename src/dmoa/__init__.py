@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dmoa.simulation.published.replay import replay
     from dmoa.simulation.study import simulate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # verb -> module that defines it
 _VERBS = {

@@ -30,6 +30,7 @@ def dmoa(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
     return run
 
 
+@pytest.mark.real
 def test_pocket_llms_answer_together(dmoa: Run, tmp_path: Path) -> None:
     command = [
         *("eval", "pocketqa", "--questions", 16, "--seed", 11, "--rows", "m0-k0,m1-k3"),
@@ -73,6 +74,7 @@ def test_a_broken_results_file_ends_with_2(dmoa: Run, tmp_path: Path) -> None:
     assert "outcomes.jsonl, line 1 is no outcome" in err
 
 
+@pytest.mark.slow
 def test_the_papers_tables_stand_beside_ours(dmoa: Run) -> None:
     status, out, err = dmoa("reproduce", "tables", "--draws", 2, "--json")
     assert status == 0, err

@@ -10,7 +10,7 @@ from dmoa.evaluation.outcomes import inferences_of
 from dmoa.protocol.conversation import Sampling
 
 
-@pytest.mark.real
+@pytest.mark.processes
 async def test_processes_are_asked_like_devices_in_memory() -> None:
     arena = await LiveArena.open(
         [f"scripted:deterministic,mean=0.01,answer={name} knows" for name in "ab"]

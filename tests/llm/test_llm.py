@@ -60,6 +60,7 @@ async def loaded(**options: Any) -> AsyncGenerator[LlamaCpp, None]:
         await llm.close()
 
 
+@pytest.mark.real
 async def test_a_real_model_streams_tokens_and_repeats_itself() -> None:
     async with loaded(context_length=1024) as llm:
         assert (llm.info.name, llm.info.context_length) == ("smollm2", 1024)
@@ -75,6 +76,7 @@ async def test_a_real_model_streams_tokens_and_repeats_itself() -> None:
         assert " " not in "".join(stopped)
 
 
+@pytest.mark.real
 async def test_a_real_model_refuses_what_is_too_long_and_goes_on() -> None:
     async with loaded(context_length=512) as llm:
         long = [Message(role="user", content="hello " * 2000)]
@@ -84,6 +86,7 @@ async def test_a_real_model_refuses_what_is_too_long_and_goes_on() -> None:
         assert (await complete(llm, ASK))[0]
 
 
+@pytest.mark.real
 async def test_closing_a_stream_stops_a_real_model() -> None:
     async with loaded(context_length=4096) as llm:
         endless = Sampling(temperature=0.0, max_tokens=3000)
@@ -96,6 +99,7 @@ async def test_closing_a_stream_stops_a_real_model() -> None:
             assert (await complete(llm, ASK))[0]
 
 
+@pytest.mark.real
 async def test_our_own_llamacpp_is_also_a_server_to_test_the_client_on() -> None:
     async with loaded(context_length=1024) as llm:
         url = str(llm._client.base_url)
@@ -110,6 +114,7 @@ async def test_our_own_llamacpp_is_also_a_server_to_test_the_client_on() -> None
         await other.close()
 
 
+@pytest.mark.real
 async def test_broken_and_absent_files_are_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent.gguf"
     with pytest.raises(UsageError, match=r"absent\.gguf: No such file"):

@@ -12,6 +12,7 @@ from tests import lab as laboratory
 from tests.lab import Lab, LabDevice, Watch
 
 pytestmark = [
+    pytest.mark.processes,
     pytest.mark.timeout(180),
     pytest.mark.skipif(laboratory.unavailable() is not None, reason=str(laboratory.unavailable())),
 ]

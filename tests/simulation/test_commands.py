@@ -78,6 +78,7 @@ def test_unequal_devices_are_planned_by_simulation(dmoa):
     assert found == only_json(dmoa(*arguments)[1])
 
 
+@pytest.mark.slow
 def test_a_table_names_the_largest_that_keeps_a_latency(dmoa, tmp_path):
     picture = tmp_path / "plan.png"
     grid = words("plan --alpha 1 --devices 8 --rate 0.05 --latency 10 --max-layers 2")
@@ -195,6 +196,7 @@ def test_the_tables_are_reproduced(dmoa):
     assert len(found["I"]["rows"]) == 7
 
 
+@pytest.mark.slow
 def test_the_theorem_is_reproduced(dmoa, tmp_path):
     picture = tmp_path / "theorem.png"
     status, out, _ = dmoa("reproduce", "theorem", "--picture", picture, "--json")

@@ -10,7 +10,7 @@ from tests.simulation.test_kernel import random_trace, tables
 from tests.simulation.twin import simulate_trace
 
 # The first test compiles the kernel, which takes long on a loaded machine.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(("n", "M", "k", "load"), [(4, 0, 0, 0.9), (6, 2, 3, 0.9), (5, 3, 1, 1.4)])

@@ -95,6 +95,7 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch):
         sweep(grid(), cluster="tcp://127.0.0.1:9")
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

@@ -1,23 +1,20 @@
-"""Random schedules of cut, parted and moved links, in network namespaces.
+"""Links that are cut, parted and moved, in network namespaces: nobody else is harmed.
 
-    python -m tests.torture.namespaces --schedules 20 --devices 4,8 --seed 1
-
-Each schedule is a list of printable operations that follows from its seed. After each operation
-everybody must see just whom it can reach, within the bounds of `PROTOCOL.md`, and those that an
-operation does not touch must never lose each other. Ends with one JSON line.
+A schedule is a list of printable operations that follows from its seed. After each operation
+everybody must see just whom it can reach, within the bounds, and those that an operation does not
+touch must never lose each other, while a user asks one prompt after another. Twenty schedules are
+played, each by four and by eight devices at once; `--seconds 0` plays one.
 """
 
-import argparse
 import asyncio
-import json
 import random
-import secrets
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dmoa.node.local import NAMES
 from tests import lab as laboratory
@@ -26,7 +23,9 @@ from tests.lab import Lab, LabDevice, Watch
 OUT_SECONDS, BACK_SECONDS, MOVED_SECONDS = 5.0, 10.0, 20.0
 START_SECONDS = 60.0
 LLM = "scripted:exponential,mean=0.5,answer=a few words"
-EPISODES = 4
+EPISODES = 3
+SCHEDULES = 20
+DEVICES = (4, 8)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def schedule(seed: int, devices: int) -> list[Episode]:
         else:
             places = draw.sample(there, draw.randint(1, len(there) // 2))
             what = "part" if what == "part" else "cut"
-            episodes.append(Episode(what, tuple(sorted(places)), draw.uniform(5.0, 15.0)))
+            episodes.append(Episode(what, tuple(sorted(places)), draw.uniform(5.0, 12.0)))
     return episodes
 
 
@@ -168,7 +167,7 @@ async def play(seed: int, devices: int, found: Findings) -> None:
                 run, stop = Run(lab, there, watch, found), asyncio.Event()
                 asking = asyncio.create_task(run.ask(stop))
                 for episode in schedule(seed, devices):
-                    print(f"  {episode}", file=sys.stderr, flush=True)
+                    print(f"  {devices} devices: {episode}", file=sys.stderr, flush=True)
                     await run.play(episode)
                 stop.set()
                 await asking
@@ -176,46 +175,27 @@ async def play(seed: int, devices: int, found: Findings) -> None:
             await asyncio.gather(*(device.close() for device in there))
 
 
-def main() -> int:
-    """Play the schedules; the exit status is 1 if a bound was broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--schedules", type=int, default=20)
-    parser.add_argument("--devices", default="4,8")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    wanted = parser.parse_args()
+def torture(seed: int, seconds: float) -> dict[str, Any]:
+    """Play schedules from a seed on; what was measured, and what was broken."""
     if why := laboratory.unavailable():
-        print(json.dumps({"torture": "namespaces", "skipped": why}))
-        return 0
-    counts = [int(count) for count in wanted.devices.split(",")]
+        return {"skipped": why, "failed": []}
     found = Findings()
-    for seed in range(wanted.seed, wanted.seed + wanted.schedules):
-        for devices in counts:
-            print(f"seed {seed}, {devices} devices", file=sys.stderr, flush=True)
-            asyncio.run(play(seed, devices, found))
-    broken = [*found.losses, *found.late, *found.failed]
-    for line in broken:
-        print(line, file=sys.stderr)
+
+    async def both(number: int) -> None:
+        await asyncio.gather(*(play(number, devices, found) for devices in DEVICES))
+
+    schedules = SCHEDULES if seconds else 1
+    for number in range(seed, seed + schedules):
+        print(f"seed {number}", file=sys.stderr, flush=True)
+        asyncio.run(both(number))
     longest = {name: max(getattr(found, name), default=None) for name in ("out", "back", "moved")}
-    print(
-        json.dumps(
-            {
-                "torture": "namespaces",
-                "seed": wanted.seed,
-                "schedules": wanted.schedules,
-                "devices": counts,
-                "longest_seconds": {
-                    name: None if value is None else round(value, 1)
-                    for name, value in longest.items()
-                },
-                "others_lost": len(found.losses),
-                "late": len(found.late),
-                "prompts_answered": found.answered,
-                "prompts_failed": len(found.failed),
-            }
-        )
-    )
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return {
+        "schedules": schedules,
+        "devices": DEVICES,
+        "longest_seconds": {n: None if v is None else round(v, 1) for n, v in longest.items()},
+        "others_lost": len(found.losses),
+        "late": len(found.late),
+        "prompts_answered": found.answered,
+        "prompts_failed": len(found.failed),
+        "failed": [*found.losses, *found.late, *found.failed],
+    }

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+ENDED = 130  # as a shell has it for Ctrl-C
+
 
 def demo(
     prompt: Annotated[
@@ -17,9 +19,9 @@ def demo(
 ) -> None:
     """Start a few devices on this machine and watch them answer prompts together."""
     import asyncio
-    import signal
     import sys
 
+    from dmoa.cli.ending import until_ended
     from dmoa.cli.output import say, stdout
     from dmoa.demo import prompts, quiz
     from dmoa.llm import builtin
@@ -38,8 +40,5 @@ def demo(
             f" [bold]{command} --help[/] shows the rest."
         )
 
-    # Ending the demo in any way ends its devices and removes their folder, as Ctrl-C does.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    asyncio.run(acts())
+    if not asyncio.run(until_ended(acts())):
+        raise typer.Exit(ENDED)

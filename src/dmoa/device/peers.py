@@ -41,6 +41,10 @@ from dmoa.text import printable
 MAX_RECEIVED = LIMITS.answer_characters + 2**16  # the last token may pass the bound
 PIECE_COST = 4  # characters that an empty piece counts for, so that they end as well
 CONFIRMATIONS = 60
+RENEWALS = 5
+# Pauses between greetings of a device that does not answer: the first, and the longest.
+GREETING_SECONDS = 0.4
+LONGEST_GREETING_SECONDS = 30.0
 
 
 class Peers:
@@ -122,7 +126,9 @@ class Peers:
     def greet_again(self) -> None:
         """Tell every peer who this device is: it has another address."""
         for device, incarnation in self._seen.items():
-            self._spawn(self._greet(device, incarnation))
+            if device not in self._asking:
+                self._asking.add(device)
+                self._spawn(self._ask_again(device, incarnation))
 
     def welcome(self, card: Card) -> None:
         """A device says who it is; what it says of one that is known, that one is asked itself."""
@@ -132,7 +138,7 @@ class Peers:
             self._learn(card)
         elif incarnation and known.addresses != card.addresses and card.device not in self._asking:
             self._asking.add(card.device)
-            self._spawn(self._greet(card.device, incarnation))
+            self._spawn(self._ask_again(card.device, incarnation))
 
     def _learn(self, card: Card) -> None:
         known = self._cards.get(card.device)
@@ -143,6 +149,7 @@ class Peers:
             card, name=printable(card.name).strip() or "?", model=printable(card.model)
         )
         self._cards[card.device] = card
+        self.strangers.pop(card.device, None)
         self._joined(card)
 
     async def _confirm_gone(self, device: str) -> None:
@@ -160,30 +167,42 @@ class Peers:
         self._gone(device)
 
     async def _greet(self, device: str, incarnation: str) -> None:
+        """Greet a device that is new, as long as it is to be seen: one that hangs may go on."""
+        pause = GREETING_SECONDS
+        while not await self._exchange_cards(device, incarnation):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_GREETING_SECONDS)
+            if device in self._cards:
+                return  # it has greeted us
+
+    async def _ask_again(self, device: str, incarnation: str) -> None:
+        """Exchange cards with a device that is known, because one of them has changed."""
         try:
-            await self._ask_card(device, incarnation)
+            for attempt in range(1, RENEWALS + 1):
+                if await self._exchange_cards(device, incarnation):
+                    return
+                await asyncio.sleep(attempt * GREETING_SECONDS)
         finally:
             self._asking.discard(device)
 
-    async def _ask_card(self, device: str, incarnation: str) -> None:
-        for attempt in range(1, 6):
-            try:
-                reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
-            except PeerError as error:
-                if self._seen.get(device) != incarnation:
-                    return
-                self.strangers[device] = f"it does not answer a greeting: {error}"
-                await asyncio.sleep(0.2 * 2**attempt)
-                continue
+    async def _exchange_cards(self, device: str, incarnation: str) -> bool:
+        """Say hello; whether there is nothing more to be had of it."""
+        try:
+            reply = await self._one(device, Hello(self._card()), timeout=self.silence_seconds)
+        except PeerError as error:
             if self._seen.get(device) != incarnation:
-                return
-            if isinstance(reply, Welcome) and reply.card.device == device:
-                self.strangers.pop(device, None)
-                self._learn(reply.card)
-            else:
-                detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
-                self.strangers[device] = printable(f"it cannot work here: {detail}", 300)
-            return
+                return True
+            if device not in self._cards:
+                self.strangers[device] = f"it does not answer a greeting: {error}"
+            return False
+        if self._seen.get(device) != incarnation:
+            return True
+        if isinstance(reply, Welcome) and reply.card.device == device:
+            self._learn(reply.card)
+        else:
+            detail = reply.detail if isinstance(reply, Refused) else "it is someone else"
+            self.strangers[device] = printable(f"it cannot work here: {detail}", 300)
+        return True
 
     async def infer(self, device: str, task: Task, say: Say) -> Answer:
         """Ask a peer for an inference.

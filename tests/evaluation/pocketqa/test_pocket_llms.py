@@ -10,6 +10,7 @@ from dmoa.evaluation.pocketqa.world import STRONG
 from dmoa.llm import pocket
 
 xllamacpp = pytest.importorskip("xllamacpp")
+pytestmark = pytest.mark.real
 
 QUESTIONS = pocketqa.questions(32, seed=11)
 Ask = Callable[[str], str]

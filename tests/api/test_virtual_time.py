@@ -1,0 +1,107 @@
+"""The API without sockets, on virtual time: what follows measurements and clocks."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from dmoa.api.app import make_app
+from dmoa.api.errors import ApiError
+from dmoa.device.committee import Committees
+from dmoa.device.queue import DeviceQueue
+from dmoa.protocol.layer import LayerPolicy
+from tests.cluster import Cluster
+from tests.served import Response
+from tests.virtual import run_virtual
+
+
+class Api:
+    """The application of device 0, whose default is M = 2 and k = 3."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        device = cluster.devices[0]
+        committees = Committees(device, layers=2, proposers=3)
+        self._app = make_app(device, committees=committees, policy=LayerPolicy(), keys=[])
+
+    async def ask(self, model: str) -> Response:
+        """Post a prompt."""
+        messages = [{"role": "user", "content": "Why?"}]
+        body = json.dumps({"model": model, "messages": messages}).encode()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/v1/chat/completions",
+            "raw_path": b"/v1/chat/completions",
+            "query_string": b"",
+            "headers": [(b"host", b"x"), (b"content-length", b"%d" % len(body))],
+        }
+        request = [{"type": "http.request", "body": body, "more_body": False}]
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            if request:
+                return request.pop()
+            await asyncio.Event().wait()  # the client stays
+            raise AssertionError
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        start, *rest = sent
+        headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+        return Response(start["status"], headers, b"".join(m.get("body", b"") for m in rest))
+
+
+def committee(response: Response) -> tuple[int, int]:
+    tree: dict[str, Any] = response.json()["dmoa"]
+    return tree["M"], tree["k"]
+
+
+def test_dmoa_auto_follows_the_load_up_and_down() -> None:
+    async def work() -> None:
+        async with Cluster(4, seconds=0.01) as cluster:
+            api, meter = Api(cluster), cluster.devices[0].meter
+            assert committee(await api.ask("dmoa-auto")) == (2, 3)
+            # Everybody is slow now, and this user asks a prompt a second.
+            for device in cluster.devices:
+                for _ in range(256):
+                    device.meter.service_seconds.add(0.25)
+            now = meter.clock()
+            meter.prompts._times.extend(now - 100 + i for i in range(101))
+            await asyncio.sleep(10)
+            assert committee(await api.ask("dmoa-auto")) < (2, 3)
+            for device in cluster.devices:
+                for _ in range(256):
+                    device.meter.service_seconds.add(0.01)
+            await asyncio.sleep(10)
+            assert committee(await api.ask("dmoa-auto")) == (2, 3)
+
+    run_virtual(work())
+
+
+def test_when_every_device_is_busy_it_is_a_429_and_not_a_503() -> None:
+    async def work() -> None:
+        async with Cluster(2, queue=lambda: DeviceQueue(max_bytes=10)) as cluster:
+            for device in cluster.devices:
+                for _ in range(2):
+                    device.queue.enter(10, "stranger")
+            api = Api(cluster)
+            refused = await api.ask("dmoa-m1-k1")
+            assert refused.status == 429
+            assert refused.json()["error"]["code"] == "queue_full"
+            assert refused.headers["retry-after"] == "2"
+
+    run_virtual(work())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (1e9, "86400")]
+)
+def test_retry_after_is_whole_seconds_from_one_to_a_day(seconds: float, header: str) -> None:
+    response = ApiError(429, "busy", retry_after=seconds).response()
+    assert response.headers["retry-after"] == header
