@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,16 +54,22 @@ class Served:
                 await writer.wait_closed()
 
     async def post(self, body: bytes, path: str = "/v1/chat/completions") -> Response:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         return await self.raw(head.encode() + body)
 
     async def get(self, path: str, headers: str = "") -> Response:
-        return await self.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        return await self.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
 
 
 @asynccontextmanager
 async def served(
-    count: int = 4, *, seconds: float = 0.01, keys: list[str] | None = None, **options: Any
+    count: int = 4,
+    *,
+    seconds: float = 0.01,
+    keys: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    **options: Any,
 ) -> AsyncGenerator[Served, None]:
     """Serve a cluster."""
     listener = bind("127.0.0.1", 0)
@@ -73,7 +79,9 @@ async def served(
             cluster.devices[0],
             committees=Committees(cluster.devices[0], layers=1, proposers=3),
             policy=LayerPolicy(),
-            keys=keys or [],
+            keys=list(keys),
+            origins=origins,
+            hosts=hosts,
         )
         server = ApiServer(app, listener)
         server.start()

@@ -80,7 +80,7 @@ async def test_progress_goes_out_as_comments_and_on_request_as_chunks() -> None:
 async def read_stream(s: Served, body: bytes) -> list[str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
     writer.write(
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body) + body
     )
     async with asyncio.timeout(30):
@@ -250,7 +250,7 @@ async def test_a_client_that_goes_away_cancels_its_work_everywhere(stream: bool)
         body = json.dumps({"model": "dmoa-m2-k3", "messages": ASK, "stream": stream}).encode()
         _, writer = await asyncio.open_connection("127.0.0.1", s.port)
         writer.write(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
             % len(body)
             + body
         )

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from dmoa.api.app import make_app
+from dmoa.api.app import all_operations, make_routed
 from dmoa.api.responses import ChunkWriter, as_json, completion
 from dmoa.device.committee import Committees
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
@@ -26,7 +26,7 @@ async def application() -> Starlette:
     async with Cluster(1) as cluster:
         device = cluster.devices[0]
         committees = Committees(device, layers=1, proposers=3)
-        return make_app(device, committees=committees, policy=LayerPolicy(), keys=[])
+        return make_routed(all_operations(device, committees, LayerPolicy(), list), [])
 
 
 async def described(s: Served) -> dict[str, Any]:
@@ -143,7 +143,7 @@ async def test_a_missing_key_is_as_described() -> None:
             for method, operation in item.items():
                 if "security" in operation:
                     refused = await s.raw(
-                        f"{method.upper()} {path} HTTP/1.1\r\nHost: x\r\n"
+                        f"{method.upper()} {path} HTTP/1.1\r\nHost: localhost\r\n"
                         "Content-Length: 0\r\n\r\n".encode()
                     )
                     assert refused.status == 401, path

@@ -37,7 +37,7 @@ class Api:
             "path": "/v1/chat/completions",
             "raw_path": b"/v1/chat/completions",
             "query_string": b"",
-            "headers": [(b"host", b"x"), (b"content-length", b"%d" % len(body))],
+            "headers": [(b"host", b"localhost"), (b"content-length", b"%d" % len(body))],
         }
         request = [{"type": "http.request", "body": body, "more_body": False}]
         sent: list[Any] = []

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -11,11 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from dmoa.api import models
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.errors import ApiError, as_api_error
+from dmoa.api.guard import Guard
 from dmoa.api.openapi import Endpoint, Operation, describe
+from dmoa.api.paths import TidyPaths
 from dmoa.api.requests import ChatRequest
 from dmoa.api.responses import (
     ChatCompletion,
@@ -40,7 +43,9 @@ def make_app(
     policy: LayerPolicy,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
-) -> Starlette:
+    origins: Collection[str] = (),
+    hosts: Collection[str] = (),
+) -> ASGIApp:
     """The application.
 
     Args:
@@ -49,8 +54,14 @@ def make_app(
         policy: how long layers wait.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
+        origins, hosts: see `Guard`.
     """
-    operations = _operations(device, committees, policy, problems)
+    routed = make_routed(all_operations(device, committees, policy, problems), keys)
+    return Guard(TidyPaths(routed), origins=origins, hosts=hosts, keyed=bool(keys))
+
+
+def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
+    """The operations at their paths, behind the keys, with errors as OpenAI's clients read them."""
     return Starlette(
         routes=[
             Route(
@@ -68,7 +79,7 @@ def make_app(
     )
 
 
-def _operations(
+def all_operations(
     device: Device,
     committees: Committees,
     policy: LayerPolicy,

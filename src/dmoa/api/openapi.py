@@ -19,6 +19,7 @@ _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 _ERRORS = {
     400: "The request is not understood, or longer than every window.",
     401: "A key is wanted.",
+    403: "A web page asks that may not.",
     404: "There is no such thing here.",
     408: "It was not answered, or did not come, in time.",
     413: "The body is too long.",

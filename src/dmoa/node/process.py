@@ -121,6 +121,8 @@ async def _running(
             policy=settings.policy,
             keys=keys,
             problems=lambda: upkeep.problems,
+            origins=settings.api_origins,
+            hosts=settings.api_hosts,
         )
         server = ApiServer(app, listener)
         server.start()

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     """A file with the keys that clients must show, one a line."""
     api_key: str | None = None
     """One such key."""
+    api_origins: list[str] = []
+    """Sites whose pages may use the API from a browser, like `http://localhost:3000`; `*` for all.
+    By default no page may: any that is open could spend the network's LLMs."""
+    api_hosts: list[str] = []
+    """Names beside `localhost` and this machine's own by which clients without a key call it."""
     llm: str | None = None
     """The LLM, as `dmoa up --llm` reads it; by default a server that runs on this machine."""
     context: int | None = Field(None, ge=128)
