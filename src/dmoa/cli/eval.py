@@ -158,11 +158,11 @@ def alpacaeval(
     from dmoa.cli.output import print_json, say
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
-    from dmoa.evaluation import alpacaeval as files
     from dmoa.evaluation import recorded_study as study_of
     from dmoa.evaluation.grid import Row, rows_of
     from dmoa.evaluation.outcomes import opened
     from dmoa.folders import cache_folder
+    from dmoa.formats import alpacaeval as files
     from dmoa.report.quality import recorded_table
     from dmoa.simulation.extra import needed
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dmoa.evaluation.alpacaeval import Annotation
+    from dmoa.formats.alpacaeval import Annotation
 
 
 def score(
@@ -36,7 +36,8 @@ def score(
 ) -> None:
     """Score AlpacaEval annotations: win rate, standard error, length-controlled win rate."""
     from dmoa.cli.output import print_json, say
-    from dmoa.evaluation import alpacaeval, winrate
+    from dmoa.evaluation import winrate
+    from dmoa.formats import alpacaeval
 
     rows = alpacaeval.read_annotations(file)
     if baseline is not None:

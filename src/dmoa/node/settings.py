@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     """Host and port of the HTTP API."""
     api_key_file: Path | None = None
     """A file with the keys that clients must show, one a line."""
-    api_key: str | None = None
+    api_key: SecretStr | None = None
     """One such key."""
     api_origins: list[str] = []
     """Sites whose pages may use the API from a browser, like `http://localhost:3000`; `*` for all.
@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     api_hosts: list[str] = []
     """Names beside `localhost` and this machine's own by which clients without a key call it."""
     llm: str | None = None
-    """The LLM, as `dmoa up --llm` reads it; by default a server that runs on this machine."""
+    """`smollm2`, `pocket:NAME`, a path or `hf:` name of a GGUF file, or `openai:URL#MODEL` (its key
+    in `DMOA_LLM_KEY`); by default a server that runs on this machine."""
     context: int | None = Field(None, ge=128)
     """Tokens of the context window, when the LLM's own is not wanted."""
     threads: int | None = Field(None, ge=1)
@@ -149,7 +150,7 @@ class Settings(BaseSettings):
         Raises:
             UsageError: the key file cannot be read or is empty.
         """
-        keys = [self.api_key] if self.api_key else []
+        keys = [self.api_key.get_secret_value()] if self.api_key else []
         if self.api_key_file is not None:
             try:
                 lines = self.api_key_file.read_text(encoding="utf-8").splitlines()

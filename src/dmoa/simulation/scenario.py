@@ -27,40 +27,58 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Table(BaseModel):
     """A table of a scenario file: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NetworkTable(Table):
     """Devices and users; one value for all, or one a device. Rates are prompts/s per user."""
 
     devices: Annotated[int, Field(ge=1)] | None = None
+    """Number of devices."""
     alpha: Positive | list[Positive]
+    """Mean service time in seconds; one, or one a device: 1,1,1,4."""
     rate: NotNegative | list[NotNegative]
+    """Prompts per second per user; one, or one a user."""
     slots: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 1
+    """Tasks that a device serves at once; one, or one a device."""
     neighbours: Literal["all"] | list[list[int]] = "all"
+    """Whom each device may ask, by numbers; in a file only."""
 
 
 class ProtocolTable(Table):
     """M, k, and the rules by which proposers are chosen and queues are served."""
 
     layers: Annotated[int, Field(ge=0, le=LIMITS.layers)]
+    """M."""
     proposers: Annotated[int, Field(ge=0, le=LIMITS.proposers)]
+    """k."""
     policy: Literal["uniform", "backlog", "weighted"] = "uniform"
+    """Who proposes."""
     sample: Annotated[int, Field(ge=1)] | None = None
+    """Devices of which `backlog` takes the k least loaded."""
     discipline: Literal["fcfs", "owner-first"] = "fcfs"
+    """Order of service."""
     quorum: Annotated[int, Field(ge=1)] | None = None
+    """Tasks of a layer that are enough to go on; all of them without it."""
     first: Positive = 1.0
+    """Length of first-layer tasks, in mean service times."""
     refining: Positive = 1.0
+    """Length of later layers' tasks, in mean service times."""
     aggregating: Positive = 1.0
+    """Length of the aggregator's task, in mean service times."""
 
 
 class ServiceTable(Table):
     """The law of service times; its mean is alpha of the device."""
 
     law: Literal["exponential", "deterministic", "lognormal", "erlang", "recorded"] = "exponential"
+    """Law of the service times."""
     cv: Positive | None = None
+    """Coefficient of variation of lognormal service times."""
     shape: Annotated[int, Field(ge=1)] | None = None
+    """Shape of Erlang service times."""
     times: list[NotNegative] = []
+    """Recorded service times in seconds, to draw from."""
 
     @model_validator(mode="after")
     def _matches_law(self) -> "ServiceTable":
@@ -80,7 +98,9 @@ class ArrivalsTable(Table):
     """How prompts arrive: for ever (poisson), from empty and no more (burst), or from a file."""
 
     law: Literal["poisson", "burst", "recorded"] = "poisson"
+    """For ever, or this many prompts from an empty network, or as a file says."""
     file: Path | None = None
+    """Recorded arrivals."""
 
     @model_validator(mode="after")
     def _matches_law(self) -> "ArrivalsTable":
@@ -93,22 +113,29 @@ class QueueTable(Table):
     """Bounds of the queues, and what becomes of work that nobody needs any more."""
 
     bound: Annotated[int, Field(ge=1)] | None = None
+    """Most tasks that wait at a device."""
     cancel: bool = False
+    """Cancel work that nobody needs."""
 
 
 class AdmissionTable(Table):
     """Admission at the door; off without a target latency."""
 
     target: Positive | None = None
+    """Admit prompts at the door for this latency, seconds."""
     ladder: bool = False
+    """Lower M and k before refusing."""
     age: NotNegative = 10.0
+    """Age of what devices know of each other at the door, in mean service times."""
 
 
 class FailuresTable(Table):
     """Devices that fail and come back; both means in seconds, off without them."""
 
     mean_up: Positive | None = None
+    """Mean seconds that a device works before it fails."""
     mean_down: Positive | None = None
+    """Mean seconds until it is back."""
 
     @model_validator(mode="after")
     def _both(self) -> "FailuresTable":
@@ -121,9 +148,13 @@ class RunTable(Table):
     """How long, how often, from which seed; warm-up is found when not given."""
 
     prompts: Annotated[int, Field(ge=10, le=100_000_000)] = 200_000
+    """Measured prompts in each replication, warm-up not counted."""
     replications: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Independent runs."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """The result depends on it alone."""
     warmup: Annotated[int, Field(ge=0)] | None = None
+    """Prompts left out at the start; found when not given."""
 
 
 class Scenario(Table):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import (
+from dmoa.formats.alpacaeval import (
     Annotation,
     complaints,
     read_annotations,

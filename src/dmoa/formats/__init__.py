@@ -1,0 +1,1 @@
+"""Files of other people's tools: what they are, read and written."""
