@@ -6,7 +6,7 @@ import pytest
 
 from tests.torture.chaos import Operation, run, schedule, smallest
 
-SEEDS = range(34)
+SEEDS = range(30)
 
 
 def test_whatever_happens_prompts_are_answered_once_or_refused_and_all_heals() -> None:

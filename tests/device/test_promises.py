@@ -267,6 +267,15 @@ def test_load_is_shared_by_the_slots() -> None:
     assert meter.load(3) == pytest.approx(0.25)
 
 
+async def test_two_slots_halve_the_time_until_a_place_is_free() -> None:
+    queue = DeviceQueue(slots=2, max_tasks=2)
+    for _ in range(4):
+        queue.enter(1, "a")
+    with pytest.raises(QueueFull) as refused:
+        queue.enter(1, "b", seconds_each=3.0)
+    assert refused.value.retry_after == 4 * 3.0 / 2
+
+
 def test_a_report_tells_the_load_of_all_slots_together() -> None:
     async def work() -> None:
         async with Cluster(1, seconds=2.0, queue=lambda: DeviceQueue(slots=2)) as cluster:

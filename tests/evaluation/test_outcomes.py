@@ -87,6 +87,7 @@ def test_a_burst_on_one_device_is_a_line() -> None:
     assert burst == as_burst([outcome(layers=[[Inference(0, 0.0, 46.0)]])], seed=1, draws=400)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(5)
     covered = 0

@@ -47,6 +47,7 @@ def run(study: Study, path: Path, tell: Any = lambda share: None) -> tuple[dict[
         return findings(study, outcomes, best), school.asked
 
 
+@pytest.mark.slow
 def test_a_study_measures_rows_and_baselines(tmp_path: Path) -> None:
     study = Study(64, 3, rows=(Row(0, 0), Row(1, 1), Row(1, 3)))
     found, _ = run(study, tmp_path / "o.jsonl")
@@ -81,6 +82,7 @@ def test_latency_and_queue_are_those_of_the_devices(tmp_path: Path) -> None:
     assert committee["burst"]["latency"]["mean"] > alone_row["burst"]["latency"]["mean"]
 
 
+@pytest.mark.slow
 def test_a_poisson_stream_waits_more_the_faster_it_comes(tmp_path: Path) -> None:
     latency = []
     for rate in (0.01, 0.3):

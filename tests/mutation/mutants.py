@@ -24,6 +24,9 @@ OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
     ast.Div: ast.Mult,
 }
 
+# Read by type checkers, or about what a thing is and not what it does, as `frozen=True` is.
+UNTOUCHED = ("annotation", "returns", "decorator_list", "bases")
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -65,8 +68,8 @@ def mutants(path: Path) -> list[Mutant]:
 
 def _changes(tree: ast.AST) -> Generator[tuple[ast.expr | ast.stmt, str], None, None]:
     for name, value in ast.iter_fields(tree):
-        if name in ("annotation", "returns", "decorator_list", "bases"):
-            continue  # read by type checkers, or not without changing what a thing is
+        if name in UNTOUCHED or (isinstance(tree, ast.ClassDef) and name == "keywords"):
+            continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.expr | ast.stmt):
                 for after in _afters(child):

@@ -1,6 +1,5 @@
 """What a prompt does when a layer, its replacements or every device fails it."""
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -93,6 +92,5 @@ def test_when_one_is_busy_and_another_broken_both_causes_are_named() -> None:
             cluster.llms[1].fails_before_token = 0
             with pytest.raises(NobodyAnswered, match="10 of 10 bytes.*; the script says"):
                 await cluster.ask(0, 0, 0)
-            await asyncio.sleep(0)
 
     run_virtual(work())

@@ -148,6 +148,7 @@ def test_an_unstable_simulation_says_so_and_exits_0(dmoa):
     assert "no steady state" in err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_sweep_is_written_and_drawn(dmoa, tmp_path):
     table, picture = tmp_path / "points.csv", tmp_path / "points.png"
     status, out, _ = dmoa(
@@ -187,6 +188,7 @@ def test_replay_gives_the_worked_example(dmoa, tmp_path):
     assert found["true"]["latency"] == found["published"]["latency"] == pytest.approx(16.3333, 1e-5)
 
 
+@pytest.mark.slow
 def test_the_tables_are_reproduced(dmoa):
     status, out, _ = dmoa("reproduce", "tables", "--draws", "40", "--json")
     found = only_json(out)

@@ -29,6 +29,7 @@ def test_an_empty_network_takes_its_critical_path():
     assert predict(8, 2.0, 1e-9, 2, 3, cv=0).latency_mean == pytest.approx(6.0, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_latency_grows_with_load_layers_and_proposers():
     def mean(rho, M, k):
         return predict(10, 1.0, rho / ((k + 1) * M + 1), M, k).latency_mean
