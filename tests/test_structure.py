@@ -78,6 +78,13 @@ def test_the_protocol_and_the_theory_know_nothing_of_servers_and_transports(part
             assert not roots & set(HEAVY), path
 
 
+def test_the_theory_reads_and_writes_nothing() -> None:
+    outside = {"asyncio", "http", "io", "json", "os", "pathlib", "socket", "urllib"}
+    for name, path in parts():
+        if name == "theory":
+            assert not {module.partition(".")[0] for module in imports(path)} & outside, path
+
+
 @pytest.mark.parametrize("part", ["theory", "simulation"])
 def test_theory_and_simulation_never_import_the_live_side(part: str) -> None:
     live = {"api", "client", "demo", "device", "llm", "network", "node", "protocol"}
