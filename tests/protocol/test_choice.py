@@ -1,6 +1,7 @@
 """A vote counts equal answers, a selection looks for the draft that the others support."""
 
-from dmoa.protocol.aggregation import Experience
+from dmoa.protocol.experience import Experience
+from dmoa.selection import consensus
 
 SUPPORTED = [
     "The sky is blue because air scatters the short waves of sunlight more than the long ones.",
@@ -14,5 +15,5 @@ REPEATED = "Nobody knows why, and my grandmother always said that it reflects th
 def test_a_vote_and_a_selection_choose_differently() -> None:
     drafts = [*SUPPORTED, REPEATED, REPEATED]
     devices = [f"d{i}" for i in range(len(drafts))]
-    assert Experience().choose("vote", drafts, devices) == 4
-    assert Experience().choose("select", drafts, devices) < 4
+    assert consensus.vote(drafts) == 4
+    assert Experience().learn(drafts, devices) < 4

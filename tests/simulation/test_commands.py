@@ -1,15 +1,17 @@
 """The commands as a script uses them: one JSON object on stdout, exit statuses, files."""
 
+import asyncio
 import csv
 import json
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from dmoa.cli import main as cli
+from dmoa.errors import DmoaError
+from dmoa.simulation.planner import MeasuredDevices, measured_devices
+from tests.served import served
 
 
 @pytest.fixture
@@ -91,39 +93,41 @@ def test_a_table_names_the_largest_that_keeps_a_latency(dmoa, tmp_path):
     assert len(found["plans"]) == 1 + 2 * 5
 
 
-def test_a_node_is_asked_for_its_measurements(dmoa):
+async def test_a_node_with_a_key_is_asked_for_its_measurements(dmoa):
+    async with served(3, keys=["secret"]) as node:
+        await node.client.chat.completions.create(
+            model="dmoa-m1-k2", messages=[{"role": "user", "content": "why?"}]
+        )
+        url = f"http://127.0.0.1:{node.port}/v1"
+        line = words(f"plan --node {url} --layers 1 --proposers 1 --json")
+        refused = await asyncio.to_thread(lambda: dmoa(*line))
+        asked = await asyncio.to_thread(lambda: dmoa(*line, "--key", "secret"))
+    assert refused[:2] == (1, "")
+    assert "the node refuses (401)" in " ".join(refused[2].split())
+    status, out, err = asked
+    assert status == 0, err
+    found = only_json(out)
+    assert found["stable"]
+    assert 1 < found["rate_limit_selected"] < 1000  # services of a hundredth of a second
+
+
+def test_only_devices_that_are_there_and_have_measured_are_planned_for():
     devices = [
-        {"name": "ada", "id": "1", "model": "m", "alive": True, "alpha": 1.0, "lambda": 0.05},
-        {"name": "bob", "id": "2", "model": "m", "alive": True, "alpha": 1.0, "lambda": None},
-        {"name": "new", "id": "3", "model": "m", "alive": True, "alpha": None, "lambda": None},
-        {"name": "off", "id": "4", "model": "m", "alive": False, "alpha": 9.0, "lambda": 1.0},
+        {"name": "ada", "alive": True, "alpha": 1.0, "lambda": 0.05},
+        {"name": "bob", "alive": True, "alpha": 2.0, "lambda": None},
+        {"name": "new", "alive": True, "alpha": None, "lambda": None},
+        {"name": "off", "alive": False, "alpha": 9.0, "lambda": 1.0},
     ]
-
-    class Node(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path == "/status" else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps({"devices": devices}).encode())
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Node) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/v1"
-        status, out, _ = dmoa(*f"plan --node {url} --layers 1 --proposers 1 --json".split())
-        server.shutdown()
-        thread.join()
-    assert status == 0
-    # ada's two own tasks and one at bob; bob's user asks nothing.
-    assert only_json(out)["load"] == pytest.approx(0.1)
+    found = measured_devices({"devices": devices})
+    assert found == MeasuredDevices((1.0, 2.0), (0.05, 0.0))
+    with pytest.raises(DmoaError, match="send it some prompts"):
+        measured_devices({"devices": devices[2:]})
 
 
 def test_a_node_that_is_not_there_fails_with_1(dmoa):
     status, _, err = dmoa(*["plan", "--node", "http://127.0.0.1:9"])
     assert status == 1
-    assert "127.0.0.1:9/status" in err
+    assert "no dmoa node answers at http://127.0.0.1:9" in " ".join(err.split())
 
 
 def test_simulate_gives_the_contracts_fields(dmoa):
@@ -221,7 +225,7 @@ def test_the_theorem_is_reproduced(dmoa, tmp_path):
         ("plan --alpha 1 --devices 0 --rate 0.1", "devices is 0"),
         ("plan --alpha 1 --devices 4 --rate 0.1 --layers 2", "go together"),
         ("plan --alpha 1 --devices 4 --rate 0.1 --picture /x/y.png", "no folder"),
-        ("plan --node ftp://x", "use a URL"),
+        ("plan --node ftp://x", "'ftp://x' is no URL"),
         ("simulate --devices 4", "--alpha is missing"),
         ("simulate nowhere.toml", "nowhere.toml cannot be read"),
         ("simulate --devices 4 --alpha 1 --rate -1 --layers 1 --proposers 1", "network.rate"),
@@ -253,7 +257,7 @@ def test_help_loads_nothing_heavy():
 
 def test_theory_and_simulation_load_nothing_of_the_live_side():
     code = (
-        "import sys, dmoa.simulation.planner, dmoa.theory.measured, dmoa.simulation.study\n"
+        "import sys, dmoa.simulation.planner, dmoa.simulation.study\n"
         "import dmoa.simulation.sweep, dmoa.simulation.published.paper\n"
         "import dmoa.simulation.events.engine\n"
         "live = {'zenoh', 'starlette', 'openai', 'uvicorn', 'xllamacpp', 'dmoa.protocol.prompt'}\n"

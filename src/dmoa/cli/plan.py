@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dmoa.cli.numbers import parse_numbers
+from dmoa.cli.options import Key
 from dmoa.errors import UsageError
 from dmoa.policies.limits import LIMITS
 
@@ -23,6 +24,7 @@ def plan(
     node: Annotated[
         str | None, Option(help="Take alpha and rate as a running node has measured them.")
     ] = None,
+    key: Key = None,
     layers: Annotated[int | None, Option(help="M; a table of several without it.")] = None,
     proposers: Annotated[int | None, Option(help="k; a table of several without it.")] = None,
     cv: Annotated[
@@ -60,7 +62,7 @@ def plan(
     check_kind(picture, PICTURE_KINDS, "--picture")
     if (layers is None) != (proposers is None):
         raise UsageError("--layers and --proposers go together; give both, or none for a table")
-    given = _devices(node, alpha, rate, devices)
+    given = _devices(node, key, alpha, rate, devices)
 
     def row(found: Plan) -> dict[str, Any]:
         memory = None
@@ -87,15 +89,19 @@ def plan(
 
 
 def _devices(
-    node: str | None, alpha: str | None, rate: str | None, devices: int | None
+    node: str | None, key: str | None, alpha: str | None, rate: str | None, devices: int | None
 ) -> dict[str, Any]:
     """Alpha, rate and devices, from flags or from a running node."""
     if node is not None:
         if alpha is not None or rate is not None or devices is not None:
             raise UsageError("--node measures alpha and rate; leave --alpha, --rate and --devices")
-        from dmoa.theory.measured import measured_devices
+        import asyncio
 
-        return measured_devices(node)
+        from dmoa.client import fetch_status
+        from dmoa.simulation.planner import measured_devices
+
+        found = measured_devices(asyncio.run(fetch_status(node, key)))
+        return {"alpha": found.alphas, "rate": found.rates, "devices": len(found.alphas)}
     if alpha is None or rate is None:
         raise UsageError("--alpha and --rate are needed, or --node URL of a running node")
     return {

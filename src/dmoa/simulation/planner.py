@@ -4,11 +4,12 @@ Equal devices are planned by formula. Unequal ones have exact limits too, but th
 queue come from a seeded simulation; that is why the planner is here and not with the theory.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dmoa.errors import UsageError
+from dmoa.errors import DmoaError, UsageError
 from dmoa.theory.checks import check_not_negative
 from dmoa.theory.growth import growth_per_second
 from dmoa.theory.network import QueueingNetwork, spread
@@ -172,6 +173,41 @@ def largest(
     """The plan with the most inferences that keeps the bounds; of equal ones, the most layers."""
     fitting = [p for p in plans if p.fits(latency, p95, queue)]
     return max(fitting, key=lambda p: (p.tasks_per_prompt, p.layers), default=None)
+
+
+@dataclass(frozen=True)
+class MeasuredDevices:
+    """What a running network has measured: seconds per inference, prompts/s, one a device."""
+
+    alphas: tuple[float, ...]
+    rates: tuple[float, ...]
+
+
+def measured_devices(status: Mapping[str, Any]) -> MeasuredDevices:
+    """The devices that can be planned for, of what a node's `/status` says.
+
+    Devices that have not measured their service time yet, or are gone, are left out; a rate
+    that is not measured yet counts as 0.
+
+    Raises:
+        DmoaError: no device has measured its service time.
+    """
+    found: list[tuple[float, float]] = []
+    for device in status["devices"]:
+        alpha = _measurement(device.get("alpha"))
+        if alpha and device.get("alive", True):
+            found.append((alpha, _measurement(device.get("lambda")) or 0.0))
+    if not found:
+        raise DmoaError(
+            "the node knows no device that has measured its service time; send it some prompts"
+        )
+    alphas, rates = zip(*found, strict=True)
+    return MeasuredDevices(alphas, rates)
+
+
+def _measurement(value: object) -> float | None:
+    valid = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    return float(value) if valid else None  # type: ignore[arg-type]
 
 
 def _simulated(
