@@ -29,7 +29,9 @@ LINES = [
 # Published outputs are read by the code that scores them.
 ALLOWED = {("llm/recorded.py", "evaluation")}
 LIGHT = ["protocol", "policies", "selection", "theory"]
-HEAVY = ["fastapi", "starlette", "uvicorn", "zenoh", "xllamacpp", "openai", "typer", "rich"]
+HEAVY = [
+    *("fastapi", "starlette", "uvicorn", "zenoh", "xllamacpp", "openai", "httpx2", "typer", "rich"),
+]
 
 
 def imports(path: Path, *, top: bool = False) -> set[str]:

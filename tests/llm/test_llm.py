@@ -23,10 +23,10 @@ from dmoa.llm import builtin
 from dmoa.llm.detect import find_servers
 from dmoa.llm.interface import LLM, End, Token
 from dmoa.llm.llamacpp import LlamaCpp
-from dmoa.llm.openai import OpenAICompatible
 from dmoa.llm.scripted import from_script, service_times
-from dmoa.llm.server import estimate_tokens
 from dmoa.llm.specification import make_llm
+from dmoa.llm.tokens import estimate_tokens
+from dmoa.llm.upstream import Upstream
 from dmoa.protocol.conversation import Message, Sampling
 from tests.cluster import Cluster
 from tests.served import served
@@ -97,13 +97,13 @@ async def test_closing_a_stream_stops_a_real_model() -> None:
 
 async def test_our_own_llamacpp_is_also_a_server_to_test_the_client_on() -> None:
     async with loaded(context_length=1024) as llm:
-        url = str(llm._client.base_url)
+        url, key = llm.server.url, llm.server.key
         with pytest.raises(LLMUnavailable, match="DMOA_LLM_KEY"):
-            await OpenAICompatible.connect(url, None, api_key="wrong")
-        key = llm._client.api_key
+            await Upstream.connect(url, None, key="wrong")
         with pytest.raises(UsageError, match="has no model 'gpt-9'; it has"):
-            await OpenAICompatible.connect(url, "gpt-9", api_key=key)
-        other = await OpenAICompatible.connect(url, None, api_key=key)
+            await Upstream.connect(url, "gpt-9", key=key)
+        other = await Upstream.connect(url, None, key=key)
+        assert other.dialect.program == "llama.cpp"
         assert other.info.context_length == 1024
         assert (await complete(other, ASK))[0]
         await other.close()
@@ -147,6 +147,9 @@ def fake_server(kind: str) -> FastAPI:
     async def loaded_models(request: Request) -> Response:
         return JSONResponse({"models": []})
 
+    async def tags(request: Request) -> Response:
+        return JSONResponse({"models": [{"name": "tiny", "model": "tiny"}]})
+
     async def native_models(request: Request) -> Response:
         return JSONResponse({"data": [{"id": "tiny", "loaded_context_length": 3000}]})
 
@@ -158,6 +161,7 @@ def fake_server(kind: str) -> FastAPI:
     if kind == "ollama":
         app.add_route("/api/show", show, methods=["POST"])
         app.add_route("/api/ps", loaded_models)
+        app.add_route("/api/tags", tags)
     if kind == "lmstudio":
         app.add_route("/api/v0/models", native_models)
     if kind == "vllm":
@@ -207,7 +211,7 @@ async def test_servers_are_found_on_their_ports_and_dmoa_nodes_are_not_taken_for
         with pytest.raises(UsageError, match="is a dmoa node"):
             await make_llm(f"openai:http://127.0.0.1:{node.port}/v1", "ada")
     with pytest.raises(LLMUnavailable, match="no OpenAI-compatible server answers"):
-        await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada")
+        await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada", wait_seconds=0)
 
 
 CHUNK = '{"id":"x","object":"chat.completion.chunk","created":0,"model":"tiny","choices":[%s]}'
