@@ -10,7 +10,7 @@ from dmoa.errors import UsageError
 # Names of models that embed, rank, hear, speak or draw, and cannot answer.
 _CANNOT_CHAT = re.compile(
     r"embed|minilm|mpnet|rerank|whisper|\bbge\b|\bgte\b|\be5\b|colbert|\bsplade|labse|sentence-|"
-    r"(?:^|[/\-_])(?:(?:xlm-)?(?:ro|distil|modern|al|nomic-)?bert)\b|paraphrase|multi-qa"
+    r"roberta|(?:^|[/\-_])(?:distil|modern|al|nomic-)?bert\b|paraphrase|multi-qa"
     r"|\btts\b|text-to-speech|kokoro|parakeet|speecht5|\bbark\b|stable-diffusion|\bsdxl?\b|\bflux\b"
     r"|dall-?e|imagen?\b|\bclip\b|siglip|moderation|llama-?guard|shieldgemma|prompt-guard"
     r"|transcribe|realtime|\bvae\b|mmproj",

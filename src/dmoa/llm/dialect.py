@@ -43,14 +43,14 @@ class Dialect:
         program: what people call the server.
         port: where it usually listens, None for none that is looked at without being asked.
         order: servers are asked for dialects of lower numbers first.
-        strict: a `max_tokens` that the window has no room for is refused, not lowered.
+        room: see `Habits.room`.
         set_by: how a user sets the window, for messages.
     """
 
     program: ClassVar[str]
     port: ClassVar[int | None] = None
     order: ClassVar[int] = 50
-    strict: ClassVar[bool] = False
+    room: ClassVar[int | None] = None
     set_by: ClassVar[str] = "in the server's own settings"
 
     async def recognises(self, server: Server) -> bool:
@@ -75,7 +75,7 @@ class Dialect:
 
     def habits(self) -> Habits:
         """What the server is known to take, before anything is learnt."""
-        return Habits(strict=self.strict)
+        return Habits(room=self.room)
 
     def path(self, server: Server) -> str:
         """Where requests for answers go, under the root."""

@@ -15,6 +15,8 @@ import msgspec
 from dmoa.llm.faults import Fault
 from dmoa.protocol.conversation import Message, part_kind
 
+# Templates add what no estimate knows: a date, a default system message.
+_ROOMS = (64, 512)
 _ROLES = re.compile(
     r"system|developer|\broles?\b|alternat|first message|conversation must|chat.?template|jinja",
     re.IGNORECASE,
@@ -40,7 +42,8 @@ class Habits(msgspec.Struct, frozen=True):
         audio: the same of sound.
         stream_options: whether it knows that parameter.
         limit_name: what it calls the bound of an answer.
-        strict: it refuses a `max_tokens` that its window has no room for.
+        room: it refuses a `max_tokens` that its window has no room for; so many tokens are left
+            free beside it, more where prompts are only estimated. None: it lowers it itself.
         output_limit: the most output tokens that it says it gives.
     """
 
@@ -50,7 +53,7 @@ class Habits(msgspec.Struct, frozen=True):
     audio: bool | None = None
     stream_options: bool = True
     limit_name: str = "max_tokens"
-    strict: bool = False
+    room: int | None = None
     output_limit: int | None = None
 
     def learn(self, fault: Fault, messages: Sequence[Message]) -> "Habits | None":
@@ -63,7 +66,8 @@ class Habits(msgspec.Struct, frozen=True):
         if fault.kind == "output":
             if fault.limit is not None:
                 return self._changed(output_limit=fault.limit)
-            return self._changed(strict=True)
+            wider = next((room for room in _ROOMS if room > (self.room or 0)), self.room)
+            return self._changed(room=wider)
         if fault.kind not in ("refused", "broken") or fault.status not in (400, 404, 422, 500):
             return None
         words = fault.words

@@ -235,10 +235,10 @@ class Upstream:
         if limit is None:
             return outgoing
         most = self._habits.output_limit or limit
-        if self._habits.strict and limit > self._info.context_length // 4:
+        room, window = self._habits.room, self._info.context_length
+        if room is not None and limit > window // 4:
             needed = await self.count_tokens(outgoing.messages, constraints)
-            # A token of room, because some want the sum to be less than the window.
-            most = min(most, max(self._info.context_length - needed - 1, _SMALLEST_ANSWER))
+            most = min(most, max(window - needed - room, _SMALLEST_ANSWER))
         if most < limit:
             outgoing.note(
                 f"max_tokens is {most} instead of {limit}: the model has no room for more"

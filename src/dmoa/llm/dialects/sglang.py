@@ -17,7 +17,7 @@ class SGLang(Dialect):
     program: ClassVar[str] = "SGLang"
     port: ClassVar[int | None] = 30000
     order: ClassVar[int] = 30
-    strict: ClassVar[bool] = True
+    room: ClassVar[int | None] = 64
     set_by: ClassVar[str] = "with its own flag --context-length"
 
     async def recognises(self, server: Server) -> bool:

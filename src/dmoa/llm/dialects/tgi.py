@@ -24,7 +24,7 @@ class TGI(Dialect):
 
     program: ClassVar[str] = "TGI"
     order: ClassVar[int] = 30
-    strict: ClassVar[bool] = True
+    room: ClassVar[int | None] = 1
     set_by: ClassVar[str] = "with its own flag --max-total-tokens"
 
     async def recognises(self, server: Server) -> bool:

@@ -19,7 +19,7 @@ class VLLM(Dialect):
     program: ClassVar[str] = "vLLM"
     port: ClassVar[int | None] = 8000
     order: ClassVar[int] = 30
-    strict: ClassVar[bool] = True
+    room: ClassVar[int | None] = 1
     set_by: ClassVar[str] = "with its own flag --max-model-len"
 
     async def recognises(self, server: Server) -> bool:
