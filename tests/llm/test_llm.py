@@ -349,6 +349,41 @@ def test_what_can_go_wrong_with_fetching_names_the_fix(
         builtin.get("small")
 
 
+def test_an_index_that_never_answers_is_given_up(
+    small: builtin.BuiltinModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(builtin.MODELS, "small", small)
+
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(DmoaError, match="dmoa-test-model.* has not come in 1800 s.*--llm PATH"):
+        builtin.get("small")
+
+
+def test_a_cache_that_is_not_there_or_not_writable_names_the_setting(
+    small: builtin.BuiltinModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(builtin.MODELS, "small", small)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    def unexpanded() -> Path:
+        return Path("~/.cache/dmoa")
+
+    for cache in (homeless, unexpanded):
+        with monkeypatch.context() as patch:
+            patch.setattr(builtin, "cache_folder", cache)
+            with pytest.raises(UsageError, match="no home folder .*set DMOA_CACHE"):
+                builtin.get("small")
+    monkeypatch.setenv("DMOA_CACHE", "/proc/no")
+    assert not builtin.is_here(small)
+    with pytest.raises(DmoaError, match="cannot store small in /proc/no/models.*DMOA_CACHE"):
+        builtin.get("small")
+
+
 # --- scripts -------------------------------------------------------------------------------------
 
 

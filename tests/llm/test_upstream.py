@@ -20,6 +20,7 @@ from dmoa.llm import connecting, upstream
 from dmoa.llm.choosing import Model, candidates, named
 from dmoa.llm.http import is_loopback
 from dmoa.llm.interface import Alive, Token
+from dmoa.llm.reading import Reading
 from dmoa.llm.scripted import Reply as Script
 from dmoa.llm.scripted import ScriptedLLM
 from dmoa.llm.specification import make_llm
@@ -454,6 +455,25 @@ async def test_an_answer_that_is_closed_stops_the_server() -> None:
         await stream.aclose()
         gate.set()
         assert (await say(llm)).text == "ab"
+
+
+@pytest.mark.parametrize("last", [C({}, "stop"), C({}, "stop") + DONE, DONE])
+async def test_a_whole_answer_is_one_however_its_connection_ends(
+    last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = streamed(C({"content": "Paris"}), last, ends=False)
+    async with serving(cut) as fake, connected(fake) as llm:
+        assert (await say(llm)).text == "Paris"
+    monkeypatch.setattr(
+        Reading, "tail_seconds", property(lambda self: 0.01 if _whole(self) else None)
+    )
+    left_open = streamed(C({"content": "Paris"}), last, ": never", gate=asyncio.Event())
+    async with serving(left_open) as fake, connected(fake) as llm:
+        assert (await say(llm)).text == "Paris"
+
+
+def _whole(reading: Reading) -> bool:
+    return reading._events.done or reading._finish is not None
 
 
 # --- the connection (case 17) -------------------------------------------------------------------

@@ -45,6 +45,13 @@ class Reading:
             str
         ] = []  # what was thought inside a thought that only the prompt opened
 
+    @property
+    def tail_seconds(self) -> float | None:
+        """How long to wait for more when the answer is whole; None while it is not."""
+        if self._events.done:
+            return 0.5
+        return 5.0 if self._finish is not None else None
+
     def feed(self, data: bytes) -> Iterator[Token]:
         """The tokens in the next bytes; a sign of life where there are none.
 

@@ -9,7 +9,7 @@ from dmoa.errors import UsageError
 from dmoa.llm import builtin
 from dmoa.llm.interface import LLM
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 45.0
 FORMS = "smollm2, pocket:NAME, a path to a GGUF file, hf:OWNER/REPO/FILE.gguf, or openai:URL#MODEL"
 
 

@@ -204,7 +204,7 @@ class Upstream:
         try:
             path = self.dialect.path(self.server)
             async with self.server.stream(path, body) as chunks, aclosing(chunks):
-                async for data in chunks:
+                while (data := await _next(chunks, reading)) is not None:
                     for token in reading.feed(data):
                         yield token
             estimate = estimate_tokens(outgoing.messages, outgoing.constraints)
@@ -312,6 +312,23 @@ class Upstream:
                 return RequestRefused(fault.status, fault.words)
             case _:
                 return LLMBroken(f"{name} failed: {fault.words}")
+
+
+async def _next(chunks: AsyncGenerator[bytes], reading: Reading) -> bytes | None:
+    """The next bytes; None when the stream has ended, in whatever way once the answer is whole.
+
+    Some servers leave the connection open after the last word, others cut it.
+
+    Raises:
+        LLMBroken: it was cut before.
+    """
+    if reading.tail_seconds is None:
+        return await anext(chunks, None)
+    try:
+        async with asyncio.timeout(reading.tail_seconds):
+            return await anext(chunks, None)
+    except (TimeoutError, LLMBroken):
+        return None
 
 
 class _Patience:
