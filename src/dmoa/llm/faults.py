@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from dmoa.llm.chunks import count
+from dmoa.llm.surrogates import whole
 from dmoa.text import printable
 
 WORDS = 600
@@ -133,8 +134,8 @@ def read_fault(status: int, body: Any, retry_after: str | None = None) -> Fault:
         retry_after: the header of that name.
     """
     words = words_of(body) or f"status {status}"
-    whole = words if isinstance(body, str) else f"{words} {body}"
-    window, prompt = _number(_WINDOW, whole), _number(_PROMPT, whole)
+    all_of_it = words if isinstance(body, str) else f"{words} {body}"
+    window, prompt = _number(_WINDOW, all_of_it), _number(_PROMPT, all_of_it)
     output, limit = _number(_OUTPUT, words), _number(_LIMIT, words)
     if "at least" in words and prompt is not None:
         prompt = None  # vLLM says how many would be too many, not how many there are
@@ -142,7 +143,7 @@ def read_fault(status: int, body: Any, retry_after: str | None = None) -> Fault:
     loading = bool(_LOADING.search(words)) and not _NOT_LOADING.search(words)
     if status in (401, 403):
         return Fault("key", status, words)
-    if status == 429 and _SPENT.search(whole):
+    if status == 429 and _SPENT.search(all_of_it):
         return Fault("refused", status, words)
     if status in (425, 429, 502, 503, 504) or (loading and status >= 400):
         return Fault("busy", status, words, retry_after=pause, loading=loading)
@@ -176,7 +177,7 @@ def stream_status(error: Any) -> int:
 
 def words_of(body: Any) -> str:
     """The sentence in an error, wherever a server puts it."""
-    return printable(" ".join(_find(body, 0).split()), WORDS)
+    return printable(whole(" ".join(_find(body, 0).split())), WORDS)
 
 
 def _find(body: Any, depth: int) -> str:

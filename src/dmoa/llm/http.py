@@ -87,6 +87,11 @@ class Server:
             self._seen[path] = await self.ask(path)
         return self._seen[path]
 
+    async def facts(self, path: str) -> dict[str, Any]:
+        """The object that a GET under the root gives, asked once; empty for anything else."""
+        answer = await self.look(path)
+        return answer if isinstance(answer, dict) else {}
+
     def forget(self) -> None:
         """Ask anew from now on."""
         self._seen.clear()

@@ -29,9 +29,7 @@ class LlamaCppServer(Dialect):
 
     async def recognises(self, server: Server) -> bool:
         """By its properties."""
-        props = await server.look("props")
-        if not isinstance(props, dict):
-            return False
+        props = await server.facts("props")
         return "default_generation_settings" in props or props.get("role") == "router"
 
     def model(self, entry: dict[str, Any]) -> Model:
@@ -45,7 +43,7 @@ class LlamaCppServer(Dialect):
 
     async def describe(self, server: Server, model: Model) -> Description:
         """The properties of the model, or of the only one."""
-        props = await server.look("props")
+        props: Any = await server.facts("props")
         if props.get("role") == "router":
             # Not `autoload`: looking at a model must not throw another one out.
             props = await server.ask(f"props?model={quote(model.name, safe='')}&autoload=false")

@@ -44,11 +44,9 @@ class Ollama(Dialect):
 
     async def recognises(self, server: Server) -> bool:
         """By its version, or by its own list of models."""
-        version = await server.look("api/version")
-        if isinstance(version, dict) and "version" in version:
+        if isinstance((await server.facts("api/version")).get("version"), str):
             return True
-        tags = await server.look("api/tags")
-        return isinstance(tags, dict) and isinstance(tags.get("models"), list)
+        return any(_names(entry) for entry in entries(await server.look("api/tags"), "models"))
 
     async def models(self, server: Server) -> list[Model]:
         """All that are on its disk; embedding models say so only in their details."""
@@ -56,10 +54,10 @@ class Ollama(Dialect):
             name for e in entries(await server.look("api/ps"), "models") for name in _names(e)
         }
         found = entries(await server.look("api/tags"), "models")
-        names = [str(entry.get("model") or entry.get("name") or "") for entry in found]
+        names = [str(entry.get("model") or entry.get("name")) for entry in found if _names(entry)]
         if not names:
             return await super().models(server)
-        return [Model(name, loaded=name in running) for name in names if name]
+        return [Model(name, loaded=name in running) for name in names]
 
     async def describe(self, server: Server, model: Model) -> Description:
         """Its details, and the window it has or will get."""

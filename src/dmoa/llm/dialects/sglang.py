@@ -24,13 +24,11 @@ class SGLang(Dialect):
         """By the owner of its models, or its own endpoint."""
         if any(entry.get("owned_by") == "sglang" for entry in await listed(server)):
             return True
-        info = await server.look("get_model_info")
-        return isinstance(info, dict) and "model_path" in info
+        return "model_path" in await server.facts("get_model_info")
 
     async def describe(self, server: Server, model: Model) -> Description:
         """Whether it generates, and whether it sees."""
-        info = await server.look("get_model_info")
-        info = info if isinstance(info, dict) else {}
+        info = await server.facts("get_model_info")
         generates, sees = info.get("is_generation"), info.get("has_image_understanding")
         hears = info.get("has_audio_understanding")
         return Description(

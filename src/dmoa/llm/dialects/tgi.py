@@ -29,16 +29,17 @@ class TGI(Dialect):
 
     async def recognises(self, server: Server) -> bool:
         """By its limits."""
-        info = await server.look("info")
-        return isinstance(info, dict) and "model_id" in info and "max_total_tokens" in info
+        info = await server.facts("info")
+        return isinstance(info.get("model_id"), str) and "max_total_tokens" in info
 
     async def models(self, server: Server) -> list[Model]:
         """The one it runs; older versions have no list."""
-        return await super().models(server) or [Model(str((await server.look("info"))["model_id"]))]
+        model = (await server.facts("info")).get("model_id")
+        return await super().models(server) or ([Model(model)] if isinstance(model, str) else [])
 
     async def describe(self, server: Server, model: Model) -> Description:
         """Its window is the bound of prompt and answer together."""
-        info = await server.look("info")
+        info = await server.facts("info")
         return Description(
             window=count(info.get("max_total_tokens")) or None,
             loaded=True,
