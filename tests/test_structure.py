@@ -16,7 +16,7 @@ MAP = PACKAGE.parent.parent / "docs" / "architecture.md"
 _ROOM = re.compile(r"^\| (\d+) \| `(\w+)` \|", re.MULTILINE)
 
 LIGHT = ["protocol", "policies", "selection", "theory"]
-HEAVY = ["starlette", "uvicorn", "zenoh", "xllamacpp", "openai", "typer", "rich"]
+HEAVY = ["starlette", "uvicorn", "zenoh", "xllamacpp", "openai", "httpx2", "typer", "rich"]
 
 
 def imports(path: Path, *, top: bool = False) -> set[str]:

@@ -7,7 +7,10 @@
     │   └── NoCluster           the cluster that a sweep was sent to is not there
     ├── LLMError                this device's LLM did not do its work
     │   ├── LLMUnavailable      it cannot be reached or loaded
+    │   ├── LLMBusy             it loads a model or is full, and was for too long
     │   ├── LLMStalled          it made no token for too long
+    │   ├── LLMBroken           it sent nonsense, or died in the middle of its answer
+    │   ├── RequestRefused      its server says that the request is wrong
     │   └── ContextExceeded     the prompt does not fit its context window
     ├── QueueFull               a bounded queue refused a task; says when to come back
     ├── DeadlinePassed          the time that a prompt or a task had is over
@@ -54,8 +57,30 @@ class LLMUnavailable(LLMError):
     """An LLM cannot be reached or loaded."""
 
 
+class LLMBusy(LLMError):
+    """An LLM's server loads a model or has no room, and was waited for in vain."""
+
+
 class LLMStalled(LLMError):
     """An LLM made no token for longer than its deadline."""
+
+
+class LLMBroken(LLMError):
+    """An LLM's server sent nonsense, failed inside, or ended in the middle of an answer."""
+
+
+class RequestRefused(LLMError):
+    """An LLM's server says that the request is wrong; any LLM like it would say so.
+
+    Args:
+        status: HTTP's, from 400 to 499.
+        words: the server's own, which say what is wrong.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        self.status = status
+        self.words = words
+        super().__init__(words or f"the LLM's server refuses the request with status {status}")
 
 
 class ContextExceeded(LLMError):
@@ -64,15 +89,17 @@ class ContextExceeded(LLMError):
     Args:
         needed: tokens of the prompt and the reserved answer, if known.
         window: tokens that the LLM can hold.
+        words: the server's own, if one said so.
     """
 
-    def __init__(self, needed: int | None, window: int) -> None:
+    def __init__(self, needed: int | None, window: int, words: str = "") -> None:
         self.needed = needed
         self.window = window
+        self.words = words
         size = "is longer than" if needed is None else f"needs {needed} tokens, more than"
         super().__init__(
             f"the prompt {size} the {window} tokens of the LLM's context window;"
-            " shorten it or lower max_tokens"
+            " shorten it or lower max_tokens" + (f" (its server says: {words})" if words else "")
         )
 
 

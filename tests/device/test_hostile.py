@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dmoa.llm.server import estimate_tokens
+from dmoa.llm.tokens import estimate_tokens
 from dmoa.network.addresses import is_loopback, is_plain, parse
 from dmoa.network.interface import Send
 from dmoa.network.memory import MemoryNetwork

@@ -24,10 +24,10 @@ from dmoa.llm import builtin
 from dmoa.llm.detect import find_servers
 from dmoa.llm.interface import LLM, End, Token
 from dmoa.llm.llamacpp import LlamaCpp
-from dmoa.llm.openai import OpenAICompatible
 from dmoa.llm.scripted import from_script, service_times
-from dmoa.llm.server import estimate_tokens
 from dmoa.llm.specification import make_llm
+from dmoa.llm.tokens import estimate_tokens
+from dmoa.llm.upstream import Upstream
 from dmoa.protocol.conversation import Message, Sampling
 from tests.cluster import Cluster
 from tests.served import served
@@ -102,13 +102,13 @@ async def test_closing_a_stream_stops_a_real_model() -> None:
 @pytest.mark.real
 async def test_our_own_llamacpp_is_also_a_server_to_test_the_client_on() -> None:
     async with loaded(context_length=1024) as llm:
-        url = str(llm._client.base_url)
+        url, key = llm.server.url, llm.server.key
         with pytest.raises(LLMUnavailable, match="DMOA_LLM_KEY"):
-            await OpenAICompatible.connect(url, None, api_key="wrong")
-        key = llm._client.api_key
+            await Upstream.connect(url, None, key="wrong")
         with pytest.raises(UsageError, match="has no model 'gpt-9'; it has"):
-            await OpenAICompatible.connect(url, "gpt-9", api_key=key)
-        other = await OpenAICompatible.connect(url, None, api_key=key)
+            await Upstream.connect(url, "gpt-9", key=key)
+        other = await Upstream.connect(url, None, key=key)
+        assert other.dialect.program == "llama.cpp"
         assert other.info.context_length == 1024
         assert (await complete(other, ASK))[0]
         await other.close()
@@ -153,6 +153,9 @@ def fake_server(kind: str) -> Starlette:
     async def loaded_models(request: Request) -> Response:
         return JSONResponse({"models": []})
 
+    async def tags(request: Request) -> Response:
+        return JSONResponse({"models": [{"name": "tiny", "model": "tiny"}]})
+
     async def native_models(request: Request) -> Response:
         return JSONResponse({"data": [{"id": "tiny", "loaded_context_length": 3000}]})
 
@@ -164,6 +167,7 @@ def fake_server(kind: str) -> Starlette:
     if kind == "ollama":
         app.add_route("/api/show", show, methods=["POST"])
         app.add_route("/api/ps", loaded_models)
+        app.add_route("/api/tags", tags)
     if kind == "lmstudio":
         app.add_route("/api/v0/models", native_models)
     if kind == "vllm":
@@ -213,7 +217,7 @@ async def test_servers_are_found_on_their_ports_and_dmoa_nodes_are_not_taken_for
         with pytest.raises(UsageError, match="is a dmoa node"):
             await make_llm(f"openai:http://127.0.0.1:{node.port}/v1", "ada")
     with pytest.raises(LLMUnavailable, match="no OpenAI-compatible server answers"):
-        await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada")
+        await make_llm(f"openai:http://127.0.0.1:{port}/v1#tiny", "ada", wait_seconds=0)
 
 
 CHUNK = '{"id":"x","object":"chat.completion.chunk","created":0,"model":"tiny","choices":[%s]}'
@@ -348,6 +352,41 @@ def test_what_can_go_wrong_with_fetching_names_the_fix(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "file"))
     with pytest.raises(DmoaError, match="cannot store small"):
+        builtin.get("small")
+
+
+def test_an_index_that_never_answers_is_given_up(
+    small: builtin.BuiltinModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(builtin.MODELS, "small", small)
+
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(DmoaError, match="dmoa-test-model.* has not come in 1800 s.*--llm PATH"):
+        builtin.get("small")
+
+
+def test_a_cache_that_is_not_there_or_not_writable_names_the_setting(
+    small: builtin.BuiltinModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(builtin.MODELS, "small", small)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    def unexpanded() -> Path:
+        return Path("~/.cache/dmoa")
+
+    for cache in (homeless, unexpanded):
+        with monkeypatch.context() as patch:
+            patch.setattr(builtin, "cache_folder", cache)
+            with pytest.raises(UsageError, match="no home folder .*set DMOA_CACHE"):
+                builtin.get("small")
+    monkeypatch.setenv("DMOA_CACHE", "/proc/no")
+    assert not builtin.is_here(small)
+    with pytest.raises(DmoaError, match="cannot store small in /proc/no/models.*DMOA_CACHE"):
         builtin.get("small")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmoa.errors import ContextExceeded
-from dmoa.llm.server import estimate_tokens
+from dmoa.llm.tokens import estimate_tokens
 from dmoa.protocol.conversation import Message
 from dmoa.protocol.packing import CUT_MARK, INSTRUCTION, fit, level_cut, pack, strip_reasoning
 from tests.virtual import run_virtual

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from dmoa.llm.interface import End, ModelInfo, Token
 from dmoa.llm.llamacpp import LlamaCpp
-from dmoa.llm.server import estimate_tokens
+from dmoa.llm.tokens import estimate_tokens
 from dmoa.protocol.conversation import Constraints, Message, Sampling
 
 
@@ -26,9 +26,11 @@ class WholeAnswers:
         """See `LLM.info`."""
         return self._llm.info
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
+    async def count_tokens(
+        self, messages: Sequence[Message], constraints: Constraints | None = None
+    ) -> int:
         """See `LLM.count_tokens`; an estimate, which these short prompts can afford."""
-        return estimate_tokens(messages)
+        return estimate_tokens(messages, constraints)
 
     async def stream(
         self,

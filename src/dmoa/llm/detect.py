@@ -3,17 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 
-import openai
+from dmoa.errors import LLMUnavailable, UsageError
+from dmoa.llm import connecting
+from dmoa.llm.choosing import candidates
+from dmoa.llm.dialects import dialects
 
-from dmoa.llm.server import NoServer, list_models
-
-USUAL_PORTS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
-PROBE_SECONDS = 1.5
+PROBE_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """A server that answered."""
+    """A server that answered; its models that can chat, the one to take first."""
 
     program: str
     url: str
@@ -26,23 +26,27 @@ class Found:
 
 
 async def find_servers(ports: dict[str, int] | None = None) -> list[Found]:
-    """Servers with at least one model that can chat; dmoa nodes are none."""
-    usual = USUAL_PORTS if ports is None else ports
-    probes = [_probe(program, port) for program, port in usual.items()]
-    return [found for found in await asyncio.gather(*probes) if found is not None]
+    """Servers with at least one model that can chat; dmoa nodes are none.
+
+    Args:
+        ports: where to look, by program; by default where each dialect usually listens.
+    """
+    if ports is None:
+        ports = {d.program: d.port for d in dialects() if d.port is not None}
+    found = await asyncio.gather(*(_probe(port) for port in dict.fromkeys(ports.values())))
+    return [server for server in found if server is not None]
 
 
-async def _probe(program: str, port: int) -> Found | None:
+async def _probe(port: int) -> Found | None:
     url = f"http://127.0.0.1:{port}/v1"
-    client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=PROBE_SECONDS)
     try:
-        async with client:
-            async with asyncio.timeout(2 * PROBE_SECONDS):
-                models, is_dmoa = await list_models(client)
-    except (NoServer, openai.AuthenticationError, TimeoutError):
-        return None  # nobody there, or somebody else
-    if is_dmoa:
-        return None
-    # Embedding models are listed beside the others and cannot chat.
-    names = [name for name in models if "embed" not in name.lower()]
-    return Found(program, url, names) if names else None
+        async with asyncio.timeout(PROBE_SECONDS):
+            found = await connecting.find(url, None, wait_seconds=0.0, say=lambda line: None)
+            try:
+                first, _ = await connecting.choose(found, None)
+            finally:
+                await found.server.close()
+    except (LLMUnavailable, UsageError, TimeoutError):
+        return None  # nobody there, somebody else, or no model
+    others = [model.name for model in candidates(found.models) if model.name != first.name]
+    return Found(found.dialect.program, url, [first.name, *others])

@@ -1,7 +1,7 @@
 """A GGUF file as a device's LLM: llama.cpp in this process, by `xllamacpp`.
 
 llama.cpp brings an HTTP server of its own. It listens on a free loopback port with a random
-key, so that nobody else uses it, and is talked to like any other OpenAI-compatible server.
+key, so that nobody else uses it, and is talked to like any other server.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from dmoa.errors import LLMError, UsageError
 from dmoa.llm.interface import End
-from dmoa.llm.openai import OpenAICompatible
+from dmoa.llm.upstream import Upstream
 from dmoa.protocol.conversation import Message, Sampling, Usage
 from dmoa.protocol.packing import Pack, pack
 
@@ -23,7 +23,7 @@ BATCH_TOKENS = 64
 _MAGIC = b"GGUF"
 
 
-class LlamaCpp(OpenAICompatible):
+class LlamaCpp(Upstream):
     """A model that llama.cpp runs in this process; see `LLM`."""
 
     _server_object: object = None
@@ -38,7 +38,7 @@ class LlamaCpp(OpenAICompatible):
         threads: int | None = None,
         pack: Pack = pack,
         defaults: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        always: Mapping[str, Any] | None = None,
     ) -> "LlamaCpp":
         """Load a GGUF file.
 
@@ -49,7 +49,7 @@ class LlamaCpp(OpenAICompatible):
             threads: CPU threads; by default half of the processors.
             pack: how drafts are put into a prompt.
             defaults: OpenAI's parameters for requests that leave them open.
-            extra_body: llama.cpp's own parameters, sent with each request.
+            always: llama.cpp's own parameters, sent with each request.
 
         Raises:
             UsageError: the file is absent or broken, or `xllamacpp` is not installed.
@@ -62,15 +62,13 @@ class LlamaCpp(OpenAICompatible):
         llm = await cls.connect(
             f"{address}/v1",
             None,
-            api_key=key,
+            key=key,
             name=name or path.stem,
             pack=pack,
-            # Cached prompts make results depend on what came before; progress makes
-            # reading a prompt cancellable.
+            # Cached prompts make results depend on what came before.
             defaults=defaults,
-            extra_body={"cache_prompt": False, "return_progress": True, **(extra_body or {})},
+            always={"cache_prompt": False, **(always or {})},
         )
-        assert isinstance(llm, cls)
         llm._server_object = server
         return llm
 
@@ -82,8 +80,8 @@ class LlamaCpp(OpenAICompatible):
         Raises:
             LLMError: llama.cpp refuses, for example because the prompt is too long.
         """
-        request = self._request(messages, sampling, None)
-        request |= {**request.pop("extra_body"), "stream": False}
+        outgoing = await self._outgoing(messages, sampling, None)
+        request = {**self.dialect.request(outgoing), "stream": False}
         for name in ("stream_options", "return_progress"):
             request.pop(name, None)
         server: Any = self._server_object

@@ -8,17 +8,43 @@ import asyncio
 import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+import msgspec
 
 from dmoa.errors import ContextExceeded, UsageError
 from dmoa.llm.interface import End, ModelInfo, Token
-from dmoa.llm.server import estimate_tokens
-from dmoa.protocol.conversation import Constraints, Message, Sampling, Usage, finish_reason
+from dmoa.llm.tokens import estimate_tokens
+from dmoa.protocol.conversation import (
+    Constraints,
+    Message,
+    Sampling,
+    ToolCallPart,
+    Usage,
+    finish_reason,
+)
 from dmoa.protocol.packing import Pack, pack
+from dmoa.protocol.reasoning import split_reasoning
 
 MAX_PIECES = 8
 DISTRIBUTIONS = ("deterministic", "exponential", "lognormal", "erlang")
 
-Respond = Callable[[Sequence[Message]], str]
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a script answers when it is more than text.
+
+    Attributes:
+        text: the answer.
+        reasoning: what it thinks before.
+        tool_calls: whole calls, in OpenAI's format, made after the text.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = []
+
+
+Respond = Callable[[Sequence[Message]], str | Reply]
 
 
 class ScriptedLLM:
@@ -26,7 +52,8 @@ class ScriptedLLM:
 
     Args:
         service_seconds: gives the next service time.
-        respond: gives the answer to a prompt. Its words are spread over the service time.
+        respond: gives the answer to a prompt. Its words, thought ones first, are spread over
+            the service time.
         name: what the model is called.
         context_length: tokens; longer prompts fail as they do with a real model.
     """
@@ -49,9 +76,11 @@ class ScriptedLLM:
         """See `LLM.info`."""
         return self._info
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
+    async def count_tokens(
+        self, messages: Sequence[Message], constraints: Constraints | None = None
+    ) -> int:
         """See `LLM.count_tokens`."""
-        return estimate_tokens(messages)
+        return estimate_tokens(messages, constraints)
 
     async def stream(
         self,
@@ -60,14 +89,18 @@ class ScriptedLLM:
         constraints: Constraints | None = None,
     ) -> AsyncGenerator[Token | End, None]:
         """See `LLM.stream`."""
-        needed = estimate_tokens(messages)
+        needed = estimate_tokens(messages, constraints)
         if needed > self._info.context_length:
             raise ContextExceeded(needed, self._info.context_length)
         now = asyncio.get_running_loop().time
         started, seconds = now(), self._service_seconds()
-        words = self._respond(messages).split(" ")
+        reply = self._respond(messages)
+        if isinstance(reply, str):
+            reply = Reply(reply)
+        thought = reply.reasoning.split(" ") if reply.reasoning else []
+        words = thought + (reply.text.split(" ") if reply.text or not thought else [])
         limit = sampling.max_tokens or len(words)
-        reason = finish_reason("stop" if limit >= len(words) else "length")
+        whole = limit >= len(words)
         words = words[:limit]
         pieces = min(MAX_PIECES, len(words))
         for i in range(pieces):
@@ -75,11 +108,37 @@ class ScriptedLLM:
             if (delay := started + seconds * (i + 1) / pieces - now()) > 0:
                 await asyncio.sleep(delay)
             first, last = len(words) * i // pieces, len(words) * (i + 1) // pieces
-            yield Token((" " if i else "") + " ".join(words[first:last]))
-        yield End(reason, Usage(needed, len(words)))
+            yield _piece(words, first, last, len(thought))
+        calls = _parts(reply.tool_calls) if whole else []
+        if calls:
+            yield Token("", calls)
+        reason = "tool_calls" if calls else "stop" if whole else "length"
+        usage = Usage(needed, len(words), min(len(thought), len(words)))
+        yield End(finish_reason(reason), usage)
 
     async def close(self) -> None:
         """See `LLM.close`."""
+
+
+def _piece(words: list[str], first: int, last: int, thought: int) -> Token:
+    """Words `first` to `last` as a token; those before `thought` are reasoning."""
+    middle = min(max(first, thought), last)
+    return Token(
+        _spaced(words[middle:last], middle > thought),
+        reasoning=_spaced(words[first:middle], first > 0),
+    )
+
+
+def _spaced(words: list[str], follows: bool) -> str:
+    return (" " if follows and words else "") + " ".join(words)
+
+
+def _parts(calls: Sequence[dict[str, Any]]) -> list[ToolCallPart]:
+    """Whole calls, each as one part."""
+    return [
+        msgspec.convert({"index": i, "type": "function", **call}, ToolCallPart)
+        for i, call in enumerate(calls)
+    ]
 
 
 def from_script(script: str, device: str) -> ScriptedLLM:
@@ -87,7 +146,8 @@ def from_script(script: str, device: str) -> ScriptedLLM:
 
     Args:
         script: a distribution, then `key=value` pairs: `mean` seconds, `cv` (lognormal),
-            `stages` (erlang), `seed`, `context` tokens, and last `answer`.
+            `stages` (erlang), `seed`, `context` tokens, and last `answer`, in which
+            `<think>...</think>` is thought.
         device: name of the device; it is mixed into the seed, so that equal scripts on
             different devices draw different times.
 
@@ -116,8 +176,9 @@ def from_script(script: str, device: str) -> ScriptedLLM:
             f"scripted LLM: {script!r} has a number out of range; mean is seconds, 0 or more"
         )
     draw = service_times(kind, mean, random.Random(f"{seed}/{device}"), cv=cv, stages=stages)
-    answer = text or f"This is the scripted answer of {device}."
-    return ScriptedLLM(draw, lambda _: answer, name="scripted", context_length=context)
+    answer, reasoning = split_reasoning(text)
+    reply = Reply(answer, reasoning) if text else Reply(f"This is the scripted answer of {device}.")
+    return ScriptedLLM(draw, lambda _: reply, name="scripted", context_length=context)
 
 
 def service_times(

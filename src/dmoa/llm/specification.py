@@ -9,6 +9,7 @@ from dmoa.errors import UsageError
 from dmoa.llm import builtin
 from dmoa.llm.interface import LLM
 
+WAIT_SECONDS = 45.0
 FORMS = "smollm2, pocket:NAME, a path to a GGUF file, hf:OWNER/REPO/FILE.gguf, or openai:URL#MODEL"
 
 
@@ -18,6 +19,7 @@ async def make_llm(
     *,
     context_length: int | None = None,
     threads: int | None = None,
+    wait_seconds: float = WAIT_SECONDS,
     say: Callable[[str], None] = lambda line: None,
 ) -> LLM:
     """Load or connect the LLM that a specification names.
@@ -27,6 +29,7 @@ async def make_llm(
         device: the device's name.
         context_length: tokens, when the user wants another window than the model's default.
         threads: CPU threads for a model in this process.
+        wait_seconds: how long a server that does not answer yet is waited for.
         say: is told what goes on.
 
     Raises:
@@ -48,14 +51,20 @@ async def make_llm(
 
         return await asyncio.to_thread(replay, Path(rest).expanduser())
     if kind == "openai" and colon:
-        from dmoa.llm.openai import OpenAICompatible
+        from dmoa.llm.upstream import Upstream
 
         url, _, model = rest.partition("#")
         say(f"connecting to {url} ...")
-        key = os.environ.get("DMOA_LLM_KEY")
-        return await OpenAICompatible.connect(
-            url, model or None, api_key=key, context_length=context_length
+        llm = await Upstream.connect(
+            url,
+            model or None,
+            key=os.environ.get("DMOA_LLM_KEY"),
+            context_length=context_length,
+            wait_seconds=wait_seconds,
+            say=say,
         )
+        say(f"{llm.dialect.program} with {llm.info.name}, {llm.info.context_length} tokens")
+        return llm
     if kind == "hf" and colon:
         from dmoa.llm import hub
 
@@ -83,7 +92,7 @@ async def _pocket(name: str, threads: int | None) -> LLM:
         threads=threads or 1,
         pack=pocket.pack,
         defaults={"temperature": pocket.TEMPERATURE, "max_tokens": pocket.MAX_TOKENS, "top_p": 1.0},
-        extra_body={"top_k": 0, "min_p": 0.0},
+        always={"top_k": 0, "min_p": 0.0},
     )
 
 
