@@ -51,6 +51,7 @@ class ChatCompletions:
             why=plan.reason,
             notes=plan.notes,
             policy=self._policy,
+            streamed=bool(chat.stream),
         )
         if chat.stream:
             stream = AnswerStream(chat, prompt.id)

@@ -11,6 +11,7 @@ from dmoa.errors import (
     DmoaError,
     NobodyAnswered,
     QueueFull,
+    RequestRefused,
 )
 
 _TYPES = {
@@ -20,6 +21,7 @@ _TYPES = {
     405: "invalid_request_error",
     408: "timeout_error",
     413: "invalid_request_error",
+    422: "invalid_request_error",
     429: "rate_limit_error",
 }
 
@@ -83,6 +85,10 @@ def as_api_error(error: DmoaError) -> ApiError:
             return error
         case ContextExceeded():
             return ApiError(400, str(error), code="context_length_exceeded")
+        case RequestRefused():
+            # 401, 403 and 404 would be about this node; the words say what it is about.
+            status = error.status if error.status in (413, 422) else 400
+            return ApiError(status, str(error), code="refused_by_llm")
         case QueueFull():
             return ApiError(429, str(error), code="queue_full", retry_after=error.retry_after)
         case DeadlinePassed():

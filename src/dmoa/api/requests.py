@@ -1,12 +1,12 @@
 """Requests for chat completions: read, checked, and turned into prompts."""
 
-import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from dmoa.api.bodies import read_json
 from dmoa.api.errors import ApiError
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
@@ -21,30 +21,71 @@ from dmoa.protocol.conversation import (
     Stops,
     Temperature,
     TokenCount,
+    part_kind,
+    split_extra,
+    text_of_parts,
 )
-
-BODY_SECONDS = 30.0
-
 
 Instruction = Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)]
 
 
-class Part(msgspec.Struct):
-    """A part of a message's content; only text is understood."""
+class FunctionCall(msgspec.Struct):
+    """A call as clients wrote it before there were tools."""
 
-    type: str
-    text: str = ""
-    refusal: str = ""
+    name: str = ""
+    arguments: Any = "{}"
 
 
 class ChatMessage(msgspec.Struct):
-    """A message as OpenAI's clients write it."""
+    """A message as OpenAI's clients write it, today's and older ones."""
 
-    role: Role
-    content: str | list[Part] | None = None
+    role: Role | Literal["function"]
+    content: str | list[str | dict[str, Any]] | None = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    def as_message(self) -> Message:
+        """The message as devices read it."""
+        parts = self._parts()
+        shown = self.content if isinstance(self.content, str) else text_of_parts(parts)
+        only_text = all(part_kind(part) == "text" for part in parts)
+        calls, call_id = self.tool_calls or None, self.tool_call_id
+        role = self.role
+        if self.function_call is not None:
+            calls = [_as_tool_call(self.function_call)]
+        if role == "function":
+            role, call_id = "tool", _call_id(self.name or "")
+        return Message(
+            role=role,
+            content=shown,
+            name=self.name,
+            tool_calls=calls,
+            tool_call_id=call_id,
+            parts=None if only_text else parts,
+            content_is_null=self.content is None,
+            reasoning_content=self.reasoning_content or self.reasoning,
+        )
+
+    def _parts(self) -> list[dict[str, Any]]:
+        parts = self.content if isinstance(self.content, list) else []
+        return [{"type": "text", "text": p} if isinstance(p, str) else p for p in parts]
+
+
+def _as_tool_call(call: FunctionCall) -> dict[str, Any]:
+    arguments = call.arguments
+    if not isinstance(arguments, str):
+        arguments = msgspec.json.encode(arguments).decode()
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": _call_id(call.name), "type": "function", "function": function}
+
+
+def _call_id(function: str) -> str:
+    """The id of a call that has none: a call and its result are told by the function's name."""
+    return f"call_{function[:40]}"
 
 
 class StreamOptions(msgspec.Struct):
@@ -68,7 +109,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChatRequest(msgspec.Struct):
-    """The body of a request; what dmoa does not know is ignored, as OpenAI's servers do."""
+    """The body of a request; what dmoa does not know goes to the own LLM as it is."""
 
     model: str
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
@@ -87,23 +128,37 @@ class ChatRequest(msgspec.Struct):
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: Any = None
+    user: Any = None
+    store: Any = None
+    metadata: Any = None
     dmoa: Extension | None = None
+    unknown: dict[str, Any] = {}
 
     def conversation(self) -> list[Message]:
-        """The messages, as plain text.
+        """The messages.
 
         Raises:
-            ApiError: a message has a part that is no text, or more than an answer is asked for.
+            ApiError: more than an answer is asked for.
         """
         if self.n not in (None, 1):
             raise ApiError(400, f"n = {self.n}; a committee writes one answer, so leave n out")
         if self.logprobs:
             raise ApiError(400, "logprobs are not known of a committee's answer; leave them out")
-        return [_message(number, message) for number, message in enumerate(self.messages)]
+        return [message.as_message() for message in self.messages]
 
     def sampling(self) -> Sampling:
-        """How tokens are drawn."""
+        """How tokens are drawn.
+
+        Raises:
+            ApiError: the parameters that dmoa does not know are too long.
+        """
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        try:
+            thinking, extra = split_extra(self.unknown)
+        except ValueError as error:
+            raise ApiError(400, str(error)) from None
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -112,35 +167,25 @@ class ChatRequest(msgspec.Struct):
             seed=self.seed,
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
+            thinking=thinking,
+            extra=extra,
         )
 
     def constraints(self) -> Constraints | None:
         """What the answer must look like."""
-        if not self.tools and self.response_format is None:
+        tools, choice = self.tools or None, self.tool_choice
+        if tools is None and self.functions:
+            tools = [{"type": "function", "function": function} for function in self.functions]
+            choice = self.function_call
+            if isinstance(choice, dict):
+                choice = {"type": "function", "function": choice}
+        if tools is None and self.response_format is None:
             return None
-        return Constraints(self.tools or None, self.tool_choice, self.response_format)
+        return Constraints(tools, choice if tools else None, self.response_format)
 
 
-def _message(number: int, message: ChatMessage) -> Message:
-    content = message.content
-    if isinstance(content, list):
-        for part in content:
-            if part.type not in ("text", "refusal"):
-                raise ApiError(
-                    400,
-                    f"messages[{number}] has a part of type {part.type!r}; devices only read text",
-                )
-        content = "\n".join(part.text or part.refusal for part in content)
-    return Message(
-        role=message.role,
-        content=content or "",
-        name=message.name,
-        tool_calls=message.tool_calls,
-        tool_call_id=message.tool_call_id,
-    )
-
-
-_decoder = msgspec.json.Decoder(ChatRequest)
+_KNOWN = frozenset(ChatRequest.__struct_fields__)
+_WHOLE_NUMBERS = ("max_tokens", "max_completion_tokens", "seed", "n")
 
 
 async def read_chat_request(request: Request) -> ChatRequest:
@@ -149,30 +194,25 @@ async def read_chat_request(request: Request) -> ChatRequest:
     Raises:
         ApiError: 408 when it does not come, 413 when it is too long, 400 when it is wrong.
     """
-    body = await _read(request)
+    return chat_request(await read_json(request))
+
+
+def chat_request(body: dict[str, Any]) -> ChatRequest:
+    """A request from its JSON.
+
+    Raises:
+        ApiError: it makes no sense.
+    """
+    known = {name: value for name, value in body.items() if name in _KNOWN}
+    for name in _WHOLE_NUMBERS:
+        value = known.get(name)
+        if isinstance(value, float) and value.is_integer():
+            known[name] = int(value)
+    for name in ("max_tokens", "max_completion_tokens"):
+        if known.get(name) == -1:  # as many as there is room for
+            del known[name]
+    known["unknown"] = {name: value for name, value in body.items() if name not in _KNOWN}
     try:
-        return _decoder.decode(body)
+        return msgspec.convert(known, ChatRequest)
     except msgspec.ValidationError as error:
         raise ApiError(400, f"the request is not understood: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError(400, f"the body is no JSON in UTF-8: {error}") from None
-    except RecursionError:
-        raise ApiError(400, "the body is nested too deeply") from None
-
-
-async def _read(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LIMITS.body_bytes:
-                    raise ApiError(
-                        413,
-                        f"the body is longer than {LIMITS.body_bytes // 2**20} MiB; shorten it",
-                    )
-    except ClientDisconnect:
-        raise ApiError(499, "the client went away in the middle of its body") from None
-    except TimeoutError:
-        raise ApiError(408, f"the body did not come in {BODY_SECONDS:.0f} s") from None
-    return bytes(body)

@@ -11,12 +11,19 @@ from dmoa.protocol.events import Event, Finished
 from dmoa.protocol.records import PromptRecord
 
 
+class TokenDetails(msgspec.Struct, frozen=True):
+    """How many of the tokens were thought."""
+
+    reasoning_tokens: int
+
+
 class TokenUsage(msgspec.Struct, frozen=True):
     """All tokens that were spent on a prompt, on every device."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    completion_tokens_details: TokenDetails | UnsetType = UNSET
 
 
 class Function(msgspec.Struct):
@@ -35,11 +42,15 @@ class ToolCall(msgspec.Struct):
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
-    """The answer; `content` is null when there are only calls of tools."""
+    """The answer; `content` is null when there are only calls of tools.
+
+    `reasoning_content` is what a model thought before, for those that think aloud.
+    """
 
     content: str | None
     role: Literal["assistant"] = "assistant"
     tool_calls: list[ToolCall] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -76,6 +87,7 @@ class Delta(msgspec.Struct, frozen=True):
     """What is new in a chunk."""
 
     content: str | UnsetType | None = UNSET
+    reasoning_content: str | UnsetType = UNSET
     role: Literal["assistant"] | UnsetType = UNSET
     tool_calls: list[ToolCallDelta] | UnsetType = UNSET
 
@@ -136,15 +148,18 @@ class Healthy(msgspec.Struct, frozen=True):
 def usage(record: PromptRecord) -> TokenUsage:
     """All tokens that were spent on a prompt."""
     spent = record.usage
-    read, written = spent.prompt_tokens, spent.completion_tokens
-    return TokenUsage(read, written, read + written)
+    read, written, thought = spent.prompt_tokens, spent.completion_tokens, spent.reasoning_tokens
+    return TokenUsage(read, written, read + written, TokenDetails(thought) if thought else UNSET)
 
 
 def completion(model: str, finished: Finished) -> ChatCompletion:
     """A whole answer."""
-    message = AnswerMessage(finished.text)
-    if finished.tool_calls:
-        message = AnswerMessage(finished.text or None, tool_calls=_whole(finished.tool_calls))
+    calls = _whole(finished.tool_calls or [])
+    message = AnswerMessage(
+        finished.text or None if calls else finished.text,
+        tool_calls=calls or UNSET,
+        reasoning_content=finished.reasoning or UNSET,
+    )
     return ChatCompletion(
         id=finished.record.id,
         created=int(time.time()),
@@ -169,12 +184,16 @@ class ChunkWriter:
         self._model = model
         self._begun = False
 
-    def piece(self, text: str | None, tool_calls: list[ToolCallPart] | None = None) -> str:
-        """New text, or parts of tool calls."""
+    def piece(
+        self, text: str, tool_calls: list[ToolCallPart] | None = None, reasoning: str = ""
+    ) -> str:
+        """New text, parts of tool calls, or what the model thinks."""
         role: Literal["assistant"] | UnsetType = UNSET if self._begun else "assistant"
         self._begun = True
         calls = [ToolCallDelta(p.index, p.id, p.type, p.function) for p in tool_calls or []]
-        return self._chunk([ChunkChoice(Delta(text, role, calls or UNSET))])
+        content = UNSET if reasoning and not text else text
+        delta = Delta(content, reasoning or UNSET, role, calls or UNSET)
+        return self._chunk([ChunkChoice(delta)])
 
     def end(self, finished: Finished) -> str:
         """The last chunk with a choice; it carries the `dmoa` object."""

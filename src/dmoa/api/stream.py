@@ -124,7 +124,7 @@ class AnswerStream(Response):
         """What a client reads of an event."""
         match event:
             case Text():
-                return _data(self._chunks.piece(event.text, event.tool_calls))
+                return _data(self._chunks.piece(event.text, event.tool_calls, event.reasoning))
             case Finished():
                 last = [_data(self._chunks.end(event)), _data("[DONE]")]
                 if self._include_usage:

@@ -39,7 +39,8 @@ class Device:
         random_generator: draws proposers.
         max_prompts: prompts of its user at once.
         prompt_deadline: seconds after which a prompt is given up.
-        stall_seconds: an LLM without a token for so long has failed.
+        first_token_seconds: an LLM may take so long to begin an answer.
+        stall_seconds: an LLM that has begun and says nothing for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
         joined, vanished: are called with the card of each device that comes, or is not to be
             seen any more.
@@ -56,6 +57,7 @@ class Device:
         random_generator: random.Random | None = None,
         max_prompts: int = DEFAULTS.max_prompts,
         prompt_deadline: float = DEFAULTS.prompt_deadline,
+        first_token_seconds: float = DEFAULTS.first_token_seconds,
         stall_seconds: float = DEFAULTS.stall_seconds,
         silence_seconds: float = DEFAULTS.silence_seconds,
         joined: Callable[[Card], None] = lambda card: None,
@@ -75,6 +77,7 @@ class Device:
             self.queue,
             self.meter,
             heartbeat_seconds=heartbeat(silence_seconds),
+            first_token_seconds=first_token_seconds,
             stall_seconds=stall_seconds,
         )
         self.peer_links = Peers(

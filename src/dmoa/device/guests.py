@@ -4,7 +4,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from dmoa.errors import ContextExceeded, DmoaError, QueueFull
+import msgspec
+
+from dmoa.errors import ContextExceeded, DmoaError, QueueFull, RequestRefused
 from dmoa.network.interface import Send
 from dmoa.network.messages import (
     AskReport,
@@ -151,8 +153,11 @@ class PeerService:
             reply(Refused("busy", str(error), retry_after=error.retry_after))
         except ContextExceeded as error:
             reply(Refused("context", str(error), window=error.window))
+        except RequestRefused as error:
+            words = error.words[: LIMITS.detail_characters]
+            reply(Refused("request", words, status=error.status))
         except DmoaError as error:
-            reply(Failed(str(error)))
+            reply(Failed(str(error)[: LIMITS.detail_characters]))
         except asyncio.CancelledError:
             reply(Refused("cancelled", "this task was cancelled"))
             raise
@@ -198,7 +203,7 @@ class _Guest:
         self._stream = stream
         self._now = asyncio.get_running_loop().time
         self._every = STREAM_SECONDS if stream else PIECE_SECONDS
-        self._text = ""
+        self._kept = Piece("")
         # The first word of an answer goes out at once, those of a draft only with the rest.
         self._sent = 0.0 if stream else self._now()
         self._said = self._now()
@@ -208,19 +213,24 @@ class _Guest:
         """Tell a step, or keep it for the next."""
         now = self._now()
         if isinstance(step, Piece):
-            self._text += step.text
-            if step.tool_calls is None and now - self._sent < self._every:
+            if not self._stream:  # what a proposer thinks is its own, and no part of a draft
+                step = Piece(step.text, step.tool_calls)
+            # Nothing overtakes what was kept.
+            self._kept = self._kept.then(step)
+            hurry = self._kept.tool_calls is not None or self._kept.recants
+            if not self._kept.size() or (not hurry and now - self._sent < self._every):
                 return
-            # Nothing overtakes the text that was kept.
-            step, self._text, self._sent = Piece(self._text, step.tool_calls), "", now
+            step, self._kept, self._sent = self._kept, Piece(""), now
         self._said = now
         self._waits = isinstance(step, Waiting)
         self._reply(step)
 
     def end(self, answer: Answer) -> None:
         """Tell the answer, before which a stream gets the rest of its pieces."""
-        if self._text and self._stream:
-            self._reply(Piece(self._text))
+        if not self._stream:
+            answer = msgspec.structs.replace(answer, reasoning="")
+        elif self._kept.size():
+            self._reply(self._kept)
         self._reply(answer)
 
     def speak_up(self, seconds: float) -> None:

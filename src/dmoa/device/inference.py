@@ -5,15 +5,16 @@ from contextlib import aclosing
 
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.queue import DeviceQueue
-from dmoa.errors import ContextExceeded, LLMError, LLMStalled
-from dmoa.llm.interface import LLM, End, Token
+from dmoa.errors import ContextExceeded, LLMBroken, LLMError, LLMStalled, RequestRefused
+from dmoa.llm.interface import LLM, Alive, End, Token
 from dmoa.policies.limits import DEFAULTS, LIMITS
-from dmoa.protocol.conversation import ToolCallPart, Usage
+from dmoa.protocol.conversation import Usage
 from dmoa.protocol.packing import Packed, fit
 from dmoa.protocol.tasks import Answer, Piece, Say, Task, Waiting, Working
 
 DEFAULT_ANSWER_TOKENS = 1024
 FITTING_ATTEMPTS = 3
+READING_SECONDS = 0.05  # for a token of a prompt, on a slow processor
 
 
 class InferenceService:
@@ -24,7 +25,9 @@ class InferenceService:
         queue: its queue.
         meter: where arrivals, service times and tokens are counted.
         heartbeat_seconds: a task that waits says so this often.
-        stall_seconds: an LLM that makes no token for so long has failed.
+        first_token_seconds: an LLM may take so long to begin its answer, and longer for a
+            long prompt.
+        stall_seconds: an LLM that has begun and gives no sign of life for so long has failed.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class InferenceService:
         meter: DeviceMeter,
         *,
         heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
+        first_token_seconds: float = DEFAULTS.first_token_seconds,
         stall_seconds: float = DEFAULTS.stall_seconds,
     ) -> None:
         self.llm = llm
         self.queue = queue
         self.meter = meter
         self.heartbeat_seconds = heartbeat_seconds
+        self.first_token_seconds = first_token_seconds
         self.stall_seconds = stall_seconds
         self._probing: asyncio.Task[object] | None = None
 
@@ -59,7 +64,8 @@ class InferenceService:
         Raises:
             QueueFull: there is no room.
             ContextExceeded: the conversation alone is longer than the window.
-            LLMError: the LLM failed, stalled or answered nothing.
+            RequestRefused: the LLM's server says that the request is wrong.
+            LLMError: the LLM failed or stalled.
         """
         if self._probing is not None:
             self._probing.cancel()
@@ -94,7 +100,7 @@ class InferenceService:
                 say(Working())
             try:
                 return await self._serve(task, arrived, say, measured=measured)
-            except ContextExceeded:
+            except (ContextExceeded, RequestRefused):
                 raise  # the prompt's fault
             except LLMError as error:
                 self.meter.failure = str(error)
@@ -103,27 +109,32 @@ class InferenceService:
     async def _serve(self, task: Task, arrived: float, say: Say, *, measured: bool) -> Answer:
         started = self.meter.clock()
         response = _Response(self.meter, say)
+        patience = self.first_token_seconds + READING_SECONDS * estimated_tokens(task)
         try:
-            async with asyncio.timeout(self.stall_seconds) as deadline:
+            async with asyncio.timeout(patience) as deadline:
                 packed = await self._stream(task, response, deadline)
         except TimeoutError:
-            raise LLMStalled(
-                f"{self.llm.info.name} has made no token for {self.stall_seconds:.0f} s"
-            ) from None
+            name = self.llm.info.name
+            if response.first_token is None:
+                raise LLMStalled(f"{name} has not begun to answer in {patience:.0f} s") from None
+            raise LLMStalled(f"{name} has made no token for {self.stall_seconds:.0f} s") from None
         finished = self.meter.clock()
-        end, text = response.end, response.text()
-        if end is None or not (text.strip() or response.tool_calls):
-            raise LLMError(f"{self.llm.info.name} answered nothing")
+        end = response.end
+        if end is None:
+            raise LLMBroken(f"{self.llm.info.name} ended without a last word")
         if measured:
             self._measure(finished - started, finished, response)
+        whole = response.whole
         return Answer(
-            text=text,
+            text=whole.text,
             finish_reason=end.finish_reason,
             usage=end.usage,
             queue_seconds=started - arrived,
             service_seconds=finished - started,
-            tool_calls=response.tool_calls or None,
+            tool_calls=whole.tool_calls,
             characters_cut=packed.characters_cut,
+            reasoning=whole.reasoning,
+            notes=[note[: LIMITS.note_characters] for note in end.notes[: LIMITS.notes]],
         )
 
     def _measure(self, seconds: float, finished: float, response: "_Response") -> None:
@@ -134,11 +145,12 @@ class InferenceService:
             self.meter.tokens_per_second.add((tokens - 1) / (finished - first))
 
     async def _stream(self, task: Task, response: "_Response", deadline: asyncio.Timeout) -> Packed:
-        """Let the LLM respond to a prompt that fits; its tokens move the deadline."""
+        """Let the LLM respond to a prompt that fits; whatever it says moves the deadline."""
         now = asyncio.get_running_loop().time
-        moved = now()
+        first, moved = deadline.when() or 0.0, now()
         for attempt in range(FITTING_ATTEMPTS):
-            packed = await self._fit(task)
+            window = self.llm.info.context_length
+            packed = await self._fit(task, window)
             stream = self.llm.stream(packed.messages, task.sampling, task.constraints)
             try:
                 async with aclosing(stream):
@@ -148,23 +160,25 @@ class InferenceService:
                             break
                         if now() > moved + self.stall_seconds / 100:  # a timer costs more
                             moved = now()
-                            deadline.reschedule(moved + self.stall_seconds)
+                            until = moved + self.stall_seconds
+                            begun = response.first_token is not None
+                            deadline.reschedule(until if begun else max(first, until))
                 break
             except ContextExceeded:
-                # Token counts of some servers are estimates. They have learnt a smaller
-                # window from the refusal, which came before any token.
-                if attempt + 1 == FITTING_ATTEMPTS:
+                # Token counts of some servers are estimates. The refusal, which came before any
+                # token, has stated the window; without a word of it nothing has been learnt.
+                learnt = self.llm.info.context_length < window
+                if attempt + 1 == FITTING_ATTEMPTS or not learnt:
                     raise
         return packed
 
-    async def _fit(self, task: Task) -> Packed:
-        window = self.llm.info.context_length
+    async def _fit(self, task: Task, window: int) -> Packed:
         wanted = task.sampling.max_tokens or DEFAULT_ANSWER_TOKENS
         return await fit(
             task.messages,
             task.drafts,
             task.instruction,
-            count_tokens=self.llm.count_tokens,
+            count_tokens=lambda messages: self.llm.count_tokens(messages, task.constraints),
             window=window,
             # A long wished answer must not push out what it answers.
             reserve=min(wanted, window // 4),
@@ -172,33 +186,50 @@ class InferenceService:
         )
 
 
+def estimated_tokens(task: Task) -> int:
+    """About how many tokens a task's prompt has, from its length alone."""
+    return task.size() // 3
+
+
 class _Response:
     """What an LLM has said so far; each token is counted and passed on."""
 
     def __init__(self, meter: DeviceMeter, say: Say) -> None:
-        self.tool_calls: list[ToolCallPart] = []
         self.first_token: float | None = None
         self.end: End | None = None
         self._meter = meter
         self._say = say
-        self._parts: list[str] = []
+        self._pieces: list[Piece] = []
         self._characters = 0
 
     def add(self, item: Token | End) -> None:
         """The next item; one too many ends the response."""
-        if isinstance(item, End):
-            self.end = item
-            return
+        match item:
+            case Alive():
+                return
+            case End():
+                self._meter.token()  # an answer that ended properly is one, also without a token
+                self.end = item
+                return
         if self.first_token is None:
             self.first_token = self._meter.clock()
         self._meter.token()
-        self._parts.append(item.text)
-        self._characters += len(item.text)
-        self.tool_calls.extend(item.tool_calls or [])
-        self._say(Piece(item.text, item.tool_calls))
+        piece = Piece(item.text, item.tool_calls, item.reasoning, item.recants)
+        if item.recants:
+            self._pieces = [self.whole.then(piece)]
+        else:
+            self._pieces.append(piece)
+        self._characters += piece.size()
+        self._say(piece)
         if self._characters > LIMITS.answer_characters:
             self.end = End("length", Usage(0, self._characters // 4))
 
-    def text(self) -> str:
-        """The whole text."""
-        return "".join(self._parts)
+    @property
+    def whole(self) -> Piece:
+        """All of it."""
+        calls = [call for piece in self._pieces for call in piece.tool_calls or []]
+        return Piece(
+            "".join(piece.text for piece in self._pieces),
+            calls or None,
+            "".join(piece.reasoning for piece in self._pieces),
+        )

@@ -17,6 +17,7 @@ from dmoa.errors import (
     PeerRefused,
     PeerSilent,
     QueueFull,
+    RequestRefused,
 )
 from dmoa.network.interface import Network
 from dmoa.network.messages import (
@@ -318,6 +319,8 @@ def _as_error(reply: Refused | Failed) -> DmoaError:
             return LLMError(printable(detail, 500))
         case Refused(reason="busy", detail=detail, retry_after=retry_after):
             return QueueFull(printable(detail, 500), retry_after)
+        case Refused(reason="request", status=status, detail=detail):
+            return RequestRefused(max(status, 400), printable(detail, LIMITS.detail_characters))
         case Refused(reason="context", window=window):
             return ContextExceeded(None, window)
         case _:

@@ -99,17 +99,31 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 Reason = Literal[
-    "busy", "context", "draining", "stranger", "garbage", "version", "unknown", "cancelled"
+    "busy",
+    "cancelled",
+    "context",
+    "draining",
+    "garbage",
+    "request",
+    "stranger",
+    "unknown",
+    "version",
 ]
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """No, and why."""
+    """No, and why.
+
+    Attributes:
+        reason: `request` when the LLM's server says that the request is wrong.
+        status: HTTP's, of such a server; 0 for other reasons.
+    """
 
     reason: Reason
     detail: str = ""
     retry_after: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     window: Count = 0
+    status: Annotated[int, Meta(ge=0, le=499)] = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -157,6 +157,7 @@ def _device(
         random_generator=random.Random(),
         max_prompts=settings.max_prompts,
         prompt_deadline=settings.prompt_deadline,
+        first_token_seconds=settings.first_token_seconds,
         stall_seconds=settings.stall_seconds,
         silence_seconds=settings.silence_seconds,
         joined=joined,

@@ -95,8 +95,10 @@ class Settings(BaseSettings):
     """Seconds that a layer waits for the rest after its quorum."""
     prompt_deadline: float = Field(DEFAULTS.prompt_deadline, gt=0)
     """Seconds after which a prompt is given up."""
+    first_token_seconds: float = Field(DEFAULTS.first_token_seconds, gt=0)
+    """Seconds that an LLM may take to begin its answer, beside reading its prompt."""
     stall_seconds: float = Field(DEFAULTS.stall_seconds, gt=0)
-    """An LLM without a token for so many seconds has failed."""
+    """An LLM that has begun and says nothing for so many seconds has failed."""
     silence_seconds: float = Field(DEFAULTS.silence_seconds, gt=0)
     """A peer that says nothing for so many seconds is hung."""
     drain_seconds: float = Field(30.0, ge=0)

@@ -17,6 +17,8 @@ class Limits:
         answer_characters: of one inference; an LLM that writes more is stopped.
         drafts_characters: of all drafts of a layer together, so that a task is a message that
             every network carries.
+        notes, note_characters: of what was changed on the way to a model.
+        detail_characters: of the words in which something was refused or failed.
         judged_characters: of all drafts of a layer together, of which one is found the best.
         instruction_characters: of an aggregation instruction of the user's own.
         stops, stop_characters: how many texts may end an answer, and how long each is.
@@ -37,6 +39,9 @@ class Limits:
     answer_characters: int = 2**20
     drafts_characters: int = 2 * 2**20
     judged_characters: int = 2**18
+    notes: int = 16
+    note_characters: int = 500
+    detail_characters: int = 2000
     instruction_characters: int = 20_000
     stops: int = 16
     stop_characters: int = 1000
@@ -65,7 +70,9 @@ class Defaults:
         queue_bytes: bytes of tasks that may wait.
         max_prompts: prompts of the owner at once.
         prompt_deadline: seconds after which a prompt is given up.
-        stall_seconds: an LLM without a token for so long has failed.
+        first_token_seconds: an LLM may take so long to begin its answer, beside reading its
+            prompt.
+        stall_seconds: an LLM that has begun and says nothing for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
     """
 
@@ -74,6 +81,7 @@ class Defaults:
     queue_bytes: int = 32 * 2**20
     max_prompts: int = 64
     prompt_deadline: float = 1800.0
+    first_token_seconds: float = 600.0
     stall_seconds: float = 120.0
     silence_seconds: float = 5.0
 

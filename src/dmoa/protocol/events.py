@@ -50,10 +50,11 @@ class Aggregating(msgspec.Struct, frozen=True, tag="aggregating"):
 
 
 class Text(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):
-    """A piece of the answer."""
+    """A piece of the answer, or of what the model thinks before."""
 
     text: str
     tool_calls: list[ToolCallPart] | None = None
+    reasoning: str = ""
 
 
 class Restarted(msgspec.Struct, frozen=True, tag="restarted"):
@@ -69,6 +70,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     finish_reason: FinishReason
     record: PromptRecord
     tool_calls: list[ToolCallPart] | None = None
+    reasoning: str = ""
 
 
 Event = (

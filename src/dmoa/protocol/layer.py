@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmoa.errors import DmoaError
+from dmoa.errors import DmoaError, RequestRefused
 from dmoa.policies.proposers import draw_uniform
 from dmoa.protocol.events import Draft, Event, LayerFinished, LayerStarted, ProposerFailed
 from dmoa.protocol.ledger import PREVIEW_CHARACTERS, Ledger, preview
@@ -57,7 +57,7 @@ class Layer:
         random_generator: draws the proposers.
         ledger: where its inferences are written down.
         tell: is called with each event.
-        make_task: makes the task of one more proposer.
+        make_task: makes the task of one more proposer, for a device.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Layer:
         random_generator: random.Random,
         ledger: Ledger,
         tell: Callable[[Event], None],
-        make_task: Callable[[], Task],
+        make_task: Callable[[str], Task],
     ) -> None:
         self._number = number
         self._layers = layers
@@ -140,7 +140,7 @@ class Layer:
                     self._keep(proposing)
 
     def _ask(self, inference: InferenceRecord) -> None:
-        proposing = asyncio.create_task(self._propose(inference, self._make_task()))
+        proposing = asyncio.create_task(self._propose(inference, self._make_task(inference.device)))
         proposing.add_done_callback(self._ended.put_nowait)
         self._running[proposing] = inference
 
@@ -150,12 +150,15 @@ class Layer:
         self._drafts[place] = Proposal(inference.device, proposing.result())
 
     def _replace(self, inference: InferenceRecord, error: BaseException) -> None:
-        """A proposer has failed: ask one that this layer has not yet asked, if there is any."""
+        """A proposer has failed: ask one that this layer has not yet asked, if there is any.
+
+        What is wrong with a request is wrong everywhere, so nobody is asked instead.
+        """
         self._fail(inference, error)
         here = self._committee.peers()
         self._spare = [device for device in self._spare if device in here]
         instead = None
-        if self._spare:
+        if self._spare and not isinstance(error, RequestRefused):
             instead = self._ledger.open(self._spare.pop(0), replaces=inference.device)
             self._record.proposers.append(instead)
             self._ask(instead)
@@ -173,7 +176,7 @@ class Layer:
 
         def hear(step: Step) -> None:
             nonlocal text
-            if isinstance(step, Piece) and len(text) < PREVIEW_CHARACTERS:
+            if isinstance(step, Piece) and step.text and len(text) < PREVIEW_CHARACTERS:
                 text += step.text
                 inference.preview = preview(text)
                 self._tell(Draft(self._number, inference))

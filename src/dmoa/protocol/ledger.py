@@ -10,7 +10,15 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from dmoa.errors import ContextExceeded, DmoaError, PeerGone, PeerRefused, PeerSilent, QueueFull
+from dmoa.errors import (
+    ContextExceeded,
+    DmoaError,
+    PeerGone,
+    PeerRefused,
+    PeerSilent,
+    QueueFull,
+    RequestRefused,
+)
 from dmoa.protocol.packing import strip_reasoning
 from dmoa.protocol.records import InferenceRecord, Outcome, PromptRecord
 from dmoa.protocol.tasks import Answer, Committee
@@ -62,14 +70,19 @@ class Ledger:
         asked = self.now() - self._started
         return InferenceRecord(device, name, model, asked_at=asked, replaces=replaces)
 
-    def answered(self, inference: InferenceRecord, answer: Answer) -> str:
+    def answered(self, inference: InferenceRecord, answer: Answer, *, final: bool = False) -> str:
         """An answer has come; returns it without what a model thinks aloud.
 
+        Args:
+            inference: the inference.
+            answer: its answer.
+            final: whether it is the user's; then it may be empty, if that is all there was.
+
         Raises:
-            PeerRefused: there is nothing in it.
+            PeerRefused: there is nothing in a draft.
         """
         text = strip_reasoning(answer.text)
-        if not text and not answer.tool_calls:
+        if not (final or text or answer.tool_calls):
             raise PeerRefused("empty", "its answer was empty")
         self._end(inference, "answered")
         inference.queue_seconds = answer.queue_seconds
@@ -77,6 +90,8 @@ class Ledger:
         inference.usage = answer.usage
         inference.characters_cut = answer.characters_cut
         inference.preview = preview(text)
+        for note in answer.notes:
+            self.note(f"{inference.name}: {printable(note)}")
         if answer.characters_cut:
             self.note(
                 f"{inference.name}: {answer.characters_cut} characters of the drafts did not"
@@ -115,7 +130,7 @@ def _outcome(error: BaseException) -> Outcome:
             return "gone"
         case PeerSilent():
             return "silent"
-        case PeerRefused() | QueueFull() | ContextExceeded():
+        case PeerRefused() | QueueFull() | ContextExceeded() | RequestRefused():
             return "refused"
         case _:
             return "failed"

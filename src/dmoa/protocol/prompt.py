@@ -12,7 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dmoa.errors import ContextExceeded, DeadlinePassed, DmoaError, NobodyAnswered, QueueFull
+from dmoa.errors import (
+    ContextExceeded,
+    DeadlinePassed,
+    DmoaError,
+    NobodyAnswered,
+    QueueFull,
+    RequestRefused,
+)
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation, agreed
 from dmoa.protocol.conversation import Constraints, Message, Sampling
@@ -38,6 +45,8 @@ class Prompt:
         proposers: k, number of other devices in each layer.
         why: why it is this M and k, in a sentence.
         notes: what the answer's record should say from the start.
+        streamed: whether the user sees the answer as it comes, so that it cannot be begun anew
+            without a trace.
     """
 
     messages: list[Message]
@@ -50,6 +59,7 @@ class Prompt:
     policy: LayerPolicy = field(default_factory=LayerPolicy)
     why: str = "whoever made the prompt gave M and k"
     notes: list[str] = field(default_factory=list)
+    streamed: bool = True
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
 
 
@@ -74,6 +84,7 @@ async def answer(
     Raises:
         ContextExceeded: the prompt is longer than every window.
         QueueFull: every device refused for want of room.
+        RequestRefused: the own LLM's server says that the request is wrong.
         DeadlinePassed: it took too long.
         NobodyAnswered: no device could answer.
     """
@@ -160,7 +171,7 @@ class _Run:
             random_generator=self.random,
             ledger=self.ledger,
             tell=self.tell,
-            make_task=lambda: self._task(number, read),
+            make_task=lambda device: self._task(number, read, device),
         )
         return await layer.run()
 
@@ -190,7 +201,11 @@ class _Run:
     # --- aggregation ----------------------------------------------------------------------
 
     async def _aggregate(self, drafts: list[Proposal]) -> Finished:
-        """The owner's LLM writes the answer; when it fails, another device does."""
+        """The owner's LLM writes the answer; when it fails, another device does.
+
+        What must have a form is never replaced by prose, and never put together of two devices'.
+        """
+        constrained = self.prompt.constraints is not None
         read = _readable(drafts)
         cause: str | None = None
         failures: list[DmoaError] = []
@@ -201,24 +216,36 @@ class _Run:
             inference = self.ledger.open(device, replaces)
             self.record.aggregator.append(inference)
             self.tell(Aggregating(inference, cause))
-            task = self._task(self.prompt.layers + 1, read, final=True)
+            task = self._task(self.prompt.layers + 1, read, device, final=True)
             self.begun = False
             try:
                 answer = await self.committee.infer(device, task, self._pass_on)
-                self.ledger.answered(inference, answer)
+                self.ledger.answered(inference, answer, final=True)
             except DmoaError as error:
                 self.ledger.failed(inference, error)
                 failures.append(error)
                 cause = f"{inference.name}: {error}"
                 self.ledger.note(f"the aggregator {cause}")
-                if self.begun:
+                if isinstance(error, RequestRefused) and device == self.committee.own_id:
+                    raise  # it is wrong for others, too
+                if self.begun and self.prompt.streamed:
+                    if constrained:
+                        raise NobodyAnswered(
+                            f"the answer broke off in the middle ({cause})"
+                        ) from None
                     self.tell(Restarted(cause))
                 continue
             except Exception as error:
                 self.ledger.failed(inference, error)
                 raise
-            return Finished(answer.text, answer.finish_reason, self.record, answer.tool_calls)
-        if drafts:
+            return Finished(
+                answer.text,
+                answer.finish_reason,
+                self.record,
+                answer.tool_calls,
+                answer.reasoning,
+            )
+        if drafts and not constrained:
             self.ledger.note("no device could aggregate; the answer is the first draft")
             return self._selected(drafts[0])
         raise _verdict(failures)
@@ -226,8 +253,8 @@ class _Run:
     def _pass_on(self, step: Step) -> None:
         """What the aggregator says goes to the user as it comes."""
         if isinstance(step, Piece):
-            self.begun = True
-            self.tell(Text(step.text, step.tool_calls))
+            self.begun |= bool(step.text or step.tool_calls)
+            self.tell(Text(step.text, step.tool_calls, step.reasoning))
 
     def _next_aggregator(self, tried: set[str]) -> str | None:
         if self.committee.own_id not in tried:
@@ -235,8 +262,10 @@ class _Run:
         others = [device for device in self.committee.peers() if device not in tried]
         return self.random.choice(others) if others else None
 
-    def _task(self, layer: int, drafts: list[str], *, final: bool = False) -> Task:
+    def _task(self, layer: int, drafts: list[str], device: str, *, final: bool = False) -> Task:
         self.asked += 1
+        sampling = self.prompt.sampling.for_inference(self.asked - 1)
+        own = device == self.committee.own_id
         return Task(
             id=secrets.token_hex(16),
             prompt=self.prompt.id,
@@ -244,7 +273,7 @@ class _Run:
             messages=self.prompt.messages,
             drafts=drafts,
             instruction=self.prompt.instruction if drafts else "",
-            sampling=self.prompt.sampling.for_inference(self.asked - 1),
+            sampling=sampling if own else sampling.for_others(),
             constraints=self.prompt.constraints if final else None,
             stream=final,
         )
@@ -252,7 +281,7 @@ class _Run:
 
 def _verdict(failures: Sequence[DmoaError]) -> DmoaError:
     """What it means that no device could answer."""
-    for kind in (ContextExceeded, QueueFull):
+    for kind in (ContextExceeded, QueueFull, RequestRefused):
         if all(isinstance(failure, kind) for failure in failures):
             return failures[-1]
     causes = "; ".join(dict.fromkeys(str(failure) for failure in failures))

@@ -24,6 +24,7 @@ from dmoa.protocol.conversation import (
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Note = Annotated[str, Meta(max_length=LIMITS.note_characters)]
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,14 +72,33 @@ class Working(msgspec.Struct, frozen=True, tag="working"):
 
 
 class Piece(msgspec.Struct, frozen=True, tag="piece", omit_defaults=True):
-    """New text, or parts of tool calls."""
+    """New text, or parts of tool calls.
+
+    Attributes:
+        text: of the answer.
+        reasoning: what the model thinks aloud; comes before the text of the same piece.
+        recants: the text of all earlier pieces was thought too.
+    """
 
     text: str
     tool_calls: list[ToolCallPart] | None = None
+    reasoning: str = ""
+    recants: bool = False
 
     def size(self) -> int:
         """Characters of the piece."""
-        return len(self.text) + sum(call.size() for call in self.tool_calls or [])
+        calls = sum(call.size() for call in self.tool_calls or [])
+        return len(self.text) + len(self.reasoning) + calls
+
+    def then(self, later: "Piece") -> "Piece":
+        """This piece and a later one as one."""
+        text, thought = self.text, self.reasoning
+        if later.recants:
+            text, thought = "", thought + text
+        calls = [*(self.tool_calls or []), *(later.tool_calls or [])] or None
+        return Piece(
+            text + later.text, calls, thought + later.reasoning, self.recants or later.recants
+        )
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
@@ -91,6 +111,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
         queue_seconds: time from arrival to start of service.
         service_seconds: time in service.
         characters_cut: how many characters of the drafts did not fit the context window.
+        reasoning: what the model thought aloud; no part of the text. Drafts come without it.
+        notes: what was changed on the way to the model, in sentences.
     """
 
     text: str
@@ -100,10 +122,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
     service_seconds: Seconds
     tool_calls: list[ToolCallPart] | None = None
     characters_cut: Count = 0
+    reasoning: str = ""
+    notes: Annotated[list[Note], Meta(max_length=LIMITS.notes)] = []
 
     def size(self) -> int:
         """Characters of the answer."""
-        return len(self.text) + sum(call.size() for call in self.tool_calls or [])
+        calls = sum(call.size() for call in self.tool_calls or [])
+        return len(self.text) + len(self.reasoning) + calls
 
 
 Step = Waiting | Working | Piece

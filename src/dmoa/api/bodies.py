@@ -1,0 +1,73 @@
+"""Bodies of requests, as clients really send them: read within bounds, unpacked, as JSON."""
+
+import asyncio
+import zlib
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from dmoa.api.errors import ApiError
+from dmoa.policies.limits import LIMITS
+
+BODY_SECONDS = 30.0
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MEBIBYTE = 2**20
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The object that a body holds.
+
+    Raises:
+        ApiError: 408 when it does not come, 413 when it is too long, 400 when it is no object.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    body = _unpacked(await _read(request), encoding).removeprefix(_BYTE_ORDER_MARK)
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"the body is no JSON in UTF-8: {error}") from None
+    except RecursionError:
+        raise ApiError(400, "the body is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ApiError(
+            400, f"the request is not understood: a JSON {type(value).__name__} is no object"
+        )
+    return value
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                _check_length(len(body))
+    except ClientDisconnect:
+        raise ApiError(499, "the client went away in the middle of its body") from None
+    except TimeoutError:
+        raise ApiError(408, f"the body did not come in {BODY_SECONDS:.0f} s") from None
+    return bytes(body)
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise ApiError(415, f"content encoding {encoding[:40]!r}; send gzip, deflate or none")
+    # 32: gzip and zlib tell which they are.
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        whole = unpacker.decompress(body, LIMITS.body_bytes + 1)
+    except zlib.error as error:
+        raise ApiError(400, f"the body is not {encoding}: {error}") from None
+    _check_length(len(whole))
+    if not unpacker.eof:
+        raise ApiError(400, f"the body ends in the middle of its {encoding}")
+    return whole
+
+
+def _check_length(length: int) -> None:
+    if length > LIMITS.body_bytes:
+        most = LIMITS.body_bytes // _MEBIBYTE
+        raise ApiError(413, f"the body is longer than {most} MiB; shorten it")
