@@ -131,6 +131,17 @@ async def test_a_max_tokens_that_no_lowering_mends_is_refused_with_the_words() -
         assert len(fake.calls(CHAT)) == 9
 
 
+async def test_a_long_prompt_is_no_large_max_tokens() -> None:
+    words = (
+        "This model's maximum context length is 512 tokens. However, you requested 64 output"
+        " tokens and your prompt contains at least 449 input tokens, for a total of at least 513"
+    )
+    async with serving(refusal(words)) as fake, connected(fake) as llm:
+        with pytest.raises(ContextExceeded):
+            await say(llm, [Message("user", "word " * 900)], Sampling(max_tokens=64))
+        assert len(fake.calls(CHAT)) == 1
+
+
 async def test_an_output_limit_that_is_stated_is_kept_to() -> None:
     def judge(body: dict[str, Any]) -> Reply | None:
         if body["max_tokens"] <= 500:
@@ -270,6 +281,21 @@ async def test_turns_are_kept_where_they_must_alternate() -> None:
         assert (await say(llm, messages)).text == "Paris"
         assert fake.roles()[-2:] == [["user", "assistant", "user"]] * 2
         assert fake.calls(CHAT)[-1].body["messages"][0]["content"] == "Be kind.\n\nhi\n\nhi"
+
+
+async def test_a_system_message_stays_where_only_turns_are_wanted() -> None:
+    def judge(body: dict[str, Any]) -> Reply | None:
+        roles = [m["role"] for m in body["messages"]]
+        if any(a == b for a, b in itertools.pairwise(roles)):
+            return refusal(
+                "After the optional system message, conversation roles must alternate"
+                " user/assistant/user/assistant/..."
+            )
+        return None
+
+    async with Picky(judge) as fake, connected(fake) as llm:
+        assert (await say(llm, [Message("system", "Be kind."), *HI, *HI])).text == "Paris"
+        assert fake.roles() == [["system", "user", "user"], ["system", "user"]]
 
 
 async def test_developers_are_sent_as_system() -> None:
@@ -518,19 +544,17 @@ async def test_a_connection_that_was_closed_while_idle_costs_nothing() -> None:
 
 
 async def test_a_server_that_dies_on_a_request_is_not_asked_twice() -> None:
-    async with Fake() as fake:
+    def die(request: Request) -> Reply | None:
+        if request.path == CHAT:
+            raise ConnectionResetError
+        reply = openai_models("tiny")(request) or as_json({}, 404)
+        reply.headers, reply.closes = {"Connection": "close"}, True  # nothing is left idle
+        return reply
 
-        def die(request: Request) -> Reply | None:
-            if request.path == CHAT:
-                raise ConnectionResetError
-            return None
-
-        fake.handlers = [openai_models("tiny"), die]
-        async with connected(fake) as llm:
-            fake.drop_idle()
-            with pytest.raises(LLMBroken, match="broke off"):
-                await say(llm)
-            assert len(fake.calls(CHAT)) == 1
+    async with Fake([die]) as fake, connected(fake) as llm:
+        with pytest.raises(LLMBroken, match="broke off"):
+            await say(llm)
+        assert len(fake.calls(CHAT)) == 1
 
 
 async def test_a_server_that_went_away_is_unavailable_at_once() -> None:

@@ -111,7 +111,7 @@ _TOO_LONG = re.compile(
 )
 _LOADING = re.compile(
     r"\bloading (?:the |your )?model|model (?:\S+ )?is (?:still |currently |being )?loading\b"
-    r"|warming up|model unloaded|has been unloaded|still starting",
+    r"|warming up|still starting",
     re.IGNORECASE,
 )
 _NOT_LOADING = re.compile(r"fail|cannot|could not|unable|error loading", re.IGNORECASE)

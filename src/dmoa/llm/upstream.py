@@ -180,6 +180,7 @@ class Upstream:
                 if patience.first:
                     await self.dialect.wake(self.server, self._model)
                 await asyncio.sleep(pause)
+            fault = await self._settled(fault, outgoing)
             if not self._learn(fault, outgoing):
                 break
             ours = self._habits
@@ -247,6 +248,15 @@ class Upstream:
         return outgoing
 
     # --- what refusals teach --------------------------------------------------------------------
+
+    async def _settled(self, fault: Fault, outgoing: Outgoing) -> Fault:
+        """Whether the prompt or `max_tokens` is too long, where the server leaves that open."""
+        if fault.kind != "output" or fault.window is None or fault.prompt is not None:
+            return fault
+        needed = await self.count_tokens(outgoing.messages, outgoing.constraints)
+        if needed < fault.window:
+            return fault
+        return msgspec.structs.replace(fault, kind="context", prompt=needed)
 
     def _learn(self, fault: Fault, outgoing: Outgoing) -> bool:
         """Whether the request may be taken if it is written anew."""

@@ -322,6 +322,19 @@ async def test_tgi_gets_what_its_checks_accept() -> None:
         assert (body["stop"], body["seed"] >= 0) == (list("abcd"), True)
 
 
+async def test_mistral_gets_ids_of_calls_that_it_takes() -> None:
+    call = {"id": "call_12345-67", "type": "function", "function": {"name": "f", "arguments": ""}}
+    turn = [
+        *HI,
+        Message("assistant", tool_calls=[call]),
+        Message("tool", "7", tool_call_id="call_12345-67"),
+    ]
+    async with Mistral() as fake, connected(fake) as llm:
+        assert (await say(llm, turn)).text == "Hi 😀"
+        _, made, result = fake.calls(fake.chat_path)[0].body["messages"]
+        assert made["tool_calls"][0]["id"] == result["tool_call_id"]
+
+
 async def test_mistral_gets_its_own_names() -> None:
     async with Mistral() as fake, connected(fake) as llm:
         said = await say(llm, sampling=Sampling(seed=7), constraints=Constraints(TOOLS, "required"))
