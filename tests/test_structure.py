@@ -82,7 +82,7 @@ def test_the_protocol_and_the_theory_know_nothing_of_servers_and_transports(part
 
 @pytest.mark.parametrize(
     ("part", "known"),
-    [("network", {"tasks", "conversation"}), ("llm", {"conversation", "packing"})],
+    [("network", {"tasks", "conversation"}), ("llm", {"conversation", "packing", "reasoning"})],
 )
 def test_transport_and_llm_know_little_of_the_protocol(part: str, known: set[str]) -> None:
     for name, path in parts():

@@ -139,7 +139,7 @@ GOOD = {"model": "dmoa", "messages": ASK}
     [
         (b"", 400, "no JSON"),
         (b"{", 400, "no JSON"),
-        (b"[]", 400, "Expected `object`"),
+        (b"[]", 400, "no object"),
         (b'\xff\xfe{"model"', 400, "no JSON"),
         (b'{"model": "dmoa", "messages": [{"role": "user", "content": "\xff"}]}', 400, "UTF-8"),
         (json.dumps({"model": "dmoa"}).encode(), 400, "messages"),
@@ -154,13 +154,6 @@ GOOD = {"model": "dmoa", "messages": ASK}
         (json.dumps({**GOOD, "n": 2}).encode(), 400, "n = 2"),
         (json.dumps({**GOOD, "stream": "yes"}).encode(), 400, "$.stream"),
         (json.dumps({**GOOD, "dmoa": {"dance": 1}}).encode(), 400, "dance"),
-        (
-            json.dumps(
-                {**GOOD, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}
-            ).encode(),
-            400,
-            "image_url",
-        ),
         (b" " * (10 * 2**20), 413, "8 MiB"),
     ],
 )

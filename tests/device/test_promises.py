@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
-from dmoa.llm.server import estimate_tokens
+from dmoa.llm.tokens import estimate_tokens
 
 from dmoa.device.meter import EVENTS, WINDOW_SECONDS, DeviceMeter, RateMeter
 from dmoa.device.queue import DeviceQueue

@@ -312,13 +312,13 @@ def test_when_nobody_can_answer_the_error_names_all_causes() -> None:
 
 def test_a_stalled_llm_is_a_failed_one() -> None:
     async def work() -> None:
-        async with Cluster(2, device_options={"stall_seconds": 30.0}) as cluster:
+        async with Cluster(2, device_options={"first_token_seconds": 30.0}) as cluster:
             cluster.llms[0].hangs = True
             finished = await cluster.ask(0, 0, 0)
             assert finished.text.startswith("answer of d1")
             assert finished.record.seconds is not None
             assert 30 < finished.record.seconds < 35
-            assert any("has made no token for" in note for note in finished.record.notes)
+            assert any("has not begun to answer" in note for note in finished.record.notes)
 
     run_virtual(work())
 

@@ -70,19 +70,22 @@ class Ledger:
         asked = self.now() - self._started
         return InferenceRecord(device, name, model, asked_at=asked, replaces=replaces)
 
-    def answered(self, inference: InferenceRecord, answer: Answer, *, final: bool = False) -> str:
+    def answered(
+        self, inference: InferenceRecord, answer: Answer, *, may_be_empty: bool = False
+    ) -> str:
         """An answer has come; returns it without what a model thinks aloud.
 
         Args:
             inference: the inference.
             answer: its answer.
-            final: whether it is the user's; then it may be empty, if that is all there was.
+            may_be_empty: whether nothing is an answer, too, if that is all there was: what the
+                own LLM writes for the user may end at once.
 
         Raises:
-            PeerRefused: there is nothing in a draft.
+            PeerRefused: there is nothing in it.
         """
         text = strip_reasoning(answer.text)
-        if not (final or text or answer.tool_calls):
+        if not (may_be_empty or text or answer.tool_calls):
             raise PeerRefused("empty", "its answer was empty")
         self._end(inference, "answered")
         inference.queue_seconds = answer.queue_seconds

@@ -220,7 +220,9 @@ class _Run:
             self.begun = False
             try:
                 answer = await self.committee.infer(device, task, self._pass_on)
-                self.ledger.answered(inference, answer, final=True)
+                self.ledger.answered(
+                    inference, answer, may_be_empty=device == self.committee.own_id
+                )
             except DmoaError as error:
                 self.ledger.failed(inference, error)
                 failures.append(error)
