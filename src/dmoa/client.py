@@ -30,11 +30,18 @@ class TextPiece(msgspec.Struct, frozen=True):
     text: str
 
 
+class Thought(msgspec.Struct, frozen=True):
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+
+
 class Completion(msgspec.Struct, frozen=True):
     """A whole answer.
 
     Attributes:
         text: the answer.
+        reasoning: what the model thought before, if it thinks aloud.
         dmoa: what happened layer by layer, see `dmoa.protocol.records.PromptRecord`.
         usage: tokens spent on all devices.
     """
@@ -42,6 +49,7 @@ class Completion(msgspec.Struct, frozen=True):
     text: str
     dmoa: dict[str, Any]
     usage: dict[str, int]
+    reasoning: str = ""
 
 
 Conversation = str | Sequence[dict[str, str]]
@@ -78,13 +86,14 @@ async def stream(
     key: str | None = None,
     aggregation: Aggregation | None = None,
     **parameters: Any,
-) -> AsyncGenerator[Progress | TextPiece | Completion, None]:
+) -> AsyncGenerator[Progress | Thought | TextPiece | Completion, None]:
     """Progress and pieces as they come, then the whole reply.
 
     Raises:
         DmoaError: the node cannot be reached, or refuses.
     """
     parts: list[str] = []
+    thoughts: list[str] = []
     tree: dict[str, Any] = {}
     usage: dict[str, int] = {}
     async with client(node, key) as opened:
@@ -108,6 +117,10 @@ async def stream(
                     elif told:
                         tree = told
                     for choice in chunk.choices:
+                        thought = (choice.delta.model_extra or {}).get("reasoning_content")
+                        if thought:
+                            thoughts.append(thought)
+                            yield Thought(thought)
                         if choice.delta.content:
                             parts.append(choice.delta.content)
                             yield TextPiece(choice.delta.content)
@@ -115,7 +128,7 @@ async def stream(
             raise as_dmoa_error(error, node) from None
     if not tree:
         raise DmoaError(f"{node} answers, but is no dmoa node")
-    yield Completion("".join(parts), tree, usage)
+    yield Completion("".join(parts), tree, usage, "".join(thoughts))
 
 
 def as_dmoa_error(error: openai.OpenAIError, node: str) -> DmoaError:

@@ -19,6 +19,7 @@
     │   ├── PeerSilent          it is there but says nothing
     │   └── PeerRefused         it said no, with a reason
     ├── MessageError            bytes from the network are no message of ours
+    ├── FormMissed              an answer has not the form that it must have
     └── NobodyAnswered          no device could answer a prompt
 
 A message names the fault, the offending value and the fix.
@@ -147,6 +148,10 @@ class PeerRefused(PeerError):
 
 class MessageError(DmoaError):
     """Bytes from the network are not a message of a version that we speak."""
+
+
+class FormMissed(DmoaError):
+    """An answer has not the form that it must have, also when asked for once more."""
 
 
 class NobodyAnswered(DmoaError):

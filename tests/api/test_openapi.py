@@ -9,11 +9,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from dmoa.api.app import all_operations, make_routed
+from dmoa.api.prompts import Habits
 from dmoa.api.responses import ChunkWriter, as_json, completion
 from dmoa.device.committee import Committees
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished
-from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.records import PromptRecord
 from tests.cluster import Cluster
 from tests.served import Served, served
@@ -26,7 +26,7 @@ async def application() -> Starlette:
     async with Cluster(1) as cluster:
         device = cluster.devices[0]
         committees = Committees(device, layers=1, proposers=3)
-        return make_routed(all_operations(device, committees, LayerPolicy(), list), [])
+        return make_routed(all_operations(device, committees, Habits(), list), [])
 
 
 async def described(s: Served) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pytest
 
 from dmoa.api.app import make_app
 from dmoa.api.errors import ApiError
+from dmoa.api.prompts import Habits
 from dmoa.device.committee import Committees
 from dmoa.device.queue import DeviceQueue
-from dmoa.protocol.layer import LayerPolicy
 from tests.cluster import Cluster
 from tests.served import Response
 from tests.virtual import run_virtual
@@ -22,7 +22,7 @@ class Api:
     def __init__(self, cluster: Cluster) -> None:
         device = cluster.devices[0]
         committees = Committees(device, layers=2, proposers=3)
-        self._app = make_app(device, committees=committees, policy=LayerPolicy(), keys=[])
+        self._app = make_app(device, committees=committees, habits=Habits(), keys=[])
 
     async def ask(self, model: str) -> Response:
         """Post a prompt."""

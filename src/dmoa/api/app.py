@@ -19,6 +19,7 @@ from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.openapi import Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
+from dmoa.api.prompts import Habits, Prompts
 from dmoa.api.requests import ChatRequest
 from dmoa.api.responses import (
     ChatCompletion,
@@ -32,7 +33,6 @@ from dmoa.api.status import Status, status
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
-from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.records import PromptRecord
 
 
@@ -40,7 +40,7 @@ def make_app(
     device: Device,
     *,
     committees: Committees,
-    policy: LayerPolicy,
+    habits: Habits,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
     origins: Collection[str] = (),
@@ -51,12 +51,12 @@ def make_app(
     Args:
         device: the device behind it.
         committees: decide M and k of its prompts.
-        policy: how long layers wait.
+        habits: what its owner has set for all prompts.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
     """
-    routed = make_routed(all_operations(device, committees, policy, problems), keys)
+    routed = make_routed(all_operations(device, committees, habits, problems), keys)
     return Guard(TidyPaths(routed), origins=origins, hosts=hosts, keyed=bool(keys))
 
 
@@ -82,7 +82,7 @@ def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
 def all_operations(
     device: Device,
     committees: Committees,
-    policy: LayerPolicy,
+    habits: Habits,
     problems: Callable[[], list[str]],
 ) -> list[Operation]:
     """All that the API does."""
@@ -121,12 +121,12 @@ def all_operations(
         Operation(
             "/v1/chat/completions",
             "Answers a conversation, whole or streamed.",
-            ChatCompletions(device, committees, policy).answer,
+            ChatCompletions(device, Prompts(device, committees, habits)).answer,
             ChatCompletion,
             method="POST",
             body=ChatRequest,
             events=(ChatCompletionChunk, ProgressChunk),
-            errors=(400, 404, 408, 413, 429, 503),
+            errors=(400, 404, 408, 413, 415, 422, 429, 502, 503),
         ),
         Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
         Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),

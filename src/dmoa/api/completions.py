@@ -10,16 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from dmoa.api import models
+from dmoa.api.prompts import Prompts
 from dmoa.api.requests import read_chat_request
 from dmoa.api.responses import as_json, completion
 from dmoa.api.stream import AnswerStream, until_disconnected
-from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.protocol.events import Finished
-from dmoa.protocol.layer import LayerPolicy
-from dmoa.protocol.packing import INSTRUCTION
-from dmoa.protocol.prompt import Prompt
 
 
 class ChatCompletions:
@@ -27,30 +23,22 @@ class ChatCompletions:
 
     Args:
         device: the device.
-        committees: decide M and k.
-        policy: how long layers wait.
+        prompts: makes its prompts.
     """
 
-    def __init__(self, device: Device, committees: Committees, policy: LayerPolicy) -> None:
+    def __init__(self, device: Device, prompts: Prompts) -> None:
         self._device = device
-        self._committees = committees
-        self._policy = policy
+        self._prompts = prompts
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
         chat = await read_chat_request(request)
-        plan = await self._committees.plan(models.parse(chat.model, self._device.llm.info.name))
-        prompt = Prompt(
-            messages=chat.conversation(),
-            layers=plan.layers,
-            proposers=plan.proposers,
-            sampling=chat.sampling(),
-            constraints=chat.constraints(),
-            instruction=(chat.dmoa and chat.dmoa.instruction) or INSTRUCTION,
-            aggregation=plan.aggregation,
-            why=plan.reason,
-            notes=plan.notes,
-            policy=self._policy,
+        prompt = await self._prompts.make(
+            chat.model,
+            chat.conversation(),
+            chat.sampling(),
+            chat.constraints(),
+            extension=chat.dmoa,
             streamed=bool(chat.stream),
         )
         if chat.stream:

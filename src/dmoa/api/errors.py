@@ -9,6 +9,7 @@ from dmoa.errors import (
     ContextExceeded,
     DeadlinePassed,
     DmoaError,
+    FormMissed,
     NobodyAnswered,
     QueueFull,
     RequestRefused,
@@ -93,6 +94,8 @@ def as_api_error(error: DmoaError) -> ApiError:
             return ApiError(429, str(error), code="queue_full", retry_after=error.retry_after)
         case DeadlinePassed():
             return ApiError(408, str(error), code="deadline_passed")
+        case FormMissed():
+            return ApiError(502, str(error), code="form_missed")
         case NobodyAnswered():
             return ApiError(503, str(error), code="no_device_answered", retry_after=10)
         case _:

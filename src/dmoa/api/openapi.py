@@ -23,7 +23,10 @@ _ERRORS = {
     404: "There is no such thing here.",
     408: "It was not answered, or did not come, in time.",
     413: "The body is too long.",
+    415: "The body is of a type or encoding that is not read.",
+    422: "The LLM's server says that the request is wrong.",
     429: "There is no room; `Retry-After` says when to come back.",
+    502: "The answer has not the form that it must have.",
     503: "No LLM makes a token.",
 }
 

@@ -100,12 +100,16 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         progress: also stream events as chunks without choices, for clients that show them.
         instruction: replaces the aggregation instruction.
+        draft_tokens: longest draft.
+        aggregator: name or id of the device that writes the answer.
     """
 
     progress: bool = False
     instruction: (
         Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)] | None
     ) = None
+    draft_tokens: TokenCount | None = None
+    aggregator: Annotated[str, Meta(min_length=1, max_length=LIMITS.name_characters)] | None = None
 
 
 class ChatRequest(msgspec.Struct):
@@ -128,6 +132,7 @@ class ChatRequest(msgspec.Struct):
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     functions: list[dict[str, Any]] | None = None
     function_call: Any = None
     user: Any = None
@@ -181,7 +186,9 @@ class ChatRequest(msgspec.Struct):
                 choice = {"type": "function", "function": choice}
         if tools is None and self.response_format is None:
             return None
-        return Constraints(tools, choice if tools else None, self.response_format)
+        if tools is None:
+            return Constraints(response_format=self.response_format)
+        return Constraints(tools, choice, self.response_format, self.parallel_tool_calls)
 
 
 _KNOWN = frozenset(ChatRequest.__struct_fields__)

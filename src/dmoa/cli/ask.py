@@ -64,7 +64,8 @@ def ask(
     if reply is None:
         raise DmoaError(f"the node at {node} ended without an answer")
     if json:
-        print_json({"answer": reply.text, "dmoa": reply.dmoa, "usage": reply.usage})
+        found = {"answer": reply.text, "dmoa": reply.dmoa, "usage": reply.usage}
+        print_json(found | ({"reasoning": reply.reasoning} if reply.reasoning else {}))
         return
     sys.stdout.write("\n")
     sys.stdout.flush()

@@ -18,7 +18,10 @@ from dmoa.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-HELP = "An empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model."
+HELP = (
+    "An empty line or Ctrl-D ends, /new begins anew, /model NAME changes the model, /thoughts"
+    " shows what the last answer's model thought."
+)
 
 
 def chat(
@@ -41,10 +44,12 @@ def chat(
     from dmoa.client import stream
     from dmoa.errors import DmoaError
     from dmoa.report.layers import describe_end, show
+    from dmoa.text import printable
 
     how = aggregation(method, early_stop, fallback)
     start = [{"role": "system", "content": system}] if system else []
     messages = list(start)
+    thoughts = ""
     console = stderr()
     console.print(HELP, style="dim", markup=False)
 
@@ -61,6 +66,9 @@ def chat(
             continue
         if command.startswith("/model "):
             model = command.removeprefix("/model ").strip()
+            continue
+        if command == "/thoughts":
+            console.print(thoughts or "nothing was thought aloud", style="dim italic", markup=False)
             continue
         if command.startswith("/"):
             console.print(HELP, style="yellow", markup=False)
@@ -86,6 +94,7 @@ def chat(
             messages.pop()
             continue
         write("\n")
+        thoughts = printable(reply.reasoning)
         messages.append({"role": "assistant", "content": reply.text})
         for note in reply.dmoa.get("notes", []):
             console.print(f"note: {note}", markup=False, style="yellow")

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dmoa.api.app import make_app
+from dmoa.api.prompts import Habits
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
@@ -118,7 +119,12 @@ async def _running(
                 proposers=settings.proposers,
                 aggregation=settings.default_aggregation,
             ),
-            policy=settings.policy,
+            habits=Habits(
+                policy=settings.policy,
+                background=settings.background,
+                draft_tokens=settings.draft_tokens,
+                aggregator=settings.aggregator,
+            ),
             keys=keys,
             problems=lambda: upkeep.problems,
             origins=settings.api_origins,

@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     """k of the model `dmoa`: other devices in each layer."""
     aggregation: Method = "synthesise"
     """How the model `dmoa` makes an answer of drafts: `synthesise`, `select` or `vote`."""
+    aggregator: str = "own"
+    """Name of the device that writes the answers; by default this one, as while another is away."""
+    draft_tokens: int | None = Field(None, ge=1)
+    """Longest draft, where drafts may be shorter or longer than answers."""
+    background: bool = True
+    """Let the own LLM alone do what chat programs ask for themselves: titles, tags, follow-ups."""
     early_stop: bool = False
     """Ask no further layer when the drafts of one agree."""
     fallback: bool = False

@@ -187,6 +187,7 @@ class Constraints(msgspec.Struct, frozen=True, omit_defaults=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
 
 
 class FunctionPart(msgspec.Struct, frozen=True, omit_defaults=True):

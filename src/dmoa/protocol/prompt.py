@@ -12,24 +12,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dmoa.errors import (
-    ContextExceeded,
     DeadlinePassed,
-    DmoaError,
-    NobodyAnswered,
-    QueueFull,
-    RequestRefused,
 )
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation, agreed
 from dmoa.protocol.conversation import Constraints, Message, Sampling
-from dmoa.protocol.events import Accepted, Aggregating, Event, Finished, Restarted, Text
+from dmoa.protocol.events import Accepted, Event, Finished, Text
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.layer import Layer, LayerPolicy, Proposal
 from dmoa.protocol.ledger import Ledger
 from dmoa.protocol.packing import INSTRUCTION, levelled
 from dmoa.protocol.records import PromptRecord
-from dmoa.protocol.tasks import Committee, Piece, Step, Task
+from dmoa.protocol.tasks import Committee, Task
+from dmoa.protocol.writing import Writing
 from dmoa.selection import consensus
 
 MEANWHILE_SECONDS = 0.05
@@ -47,6 +45,9 @@ class Prompt:
         notes: what the answer's record should say from the start.
         streamed: whether the user sees the answer as it comes, so that it cannot be begun anew
             without a trace.
+        held: whether an answer that must have a form is kept back until it is known to have it.
+        draft_tokens: longest draft, where that is another than the answer's.
+        aggregator: id of the device that writes the answer; None for the own one.
     """
 
     messages: list[Message]
@@ -60,6 +61,9 @@ class Prompt:
     why: str = "whoever made the prompt gave M and k"
     notes: list[str] = field(default_factory=list)
     streamed: bool = True
+    held: bool = False
+    draft_tokens: int | None = None
+    aggregator: str | None = None
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
 
 
@@ -109,7 +113,6 @@ class _Run:
         self.random = random_generator
         self.tell = tell
         self.asked = 0
-        self.begun = False  # whether the user has seen a part of the answer
         self.record = PromptRecord(
             id=prompt.id,
             started=time.time(),
@@ -201,73 +204,32 @@ class _Run:
     # --- aggregation ----------------------------------------------------------------------
 
     async def _aggregate(self, drafts: list[Proposal]) -> Finished:
-        """The owner's LLM writes the answer; when it fails, another device does.
-
-        What must have a form is never replaced by prose, and never put together of two devices'.
-        """
-        constrained = self.prompt.constraints is not None
-        read = _readable(drafts)
-        cause: str | None = None
-        failures: list[DmoaError] = []
-        tried: set[str] = set()
-        while (device := self._next_aggregator(tried)) is not None:
-            tried.add(device)
-            replaces = self.record.aggregator[-1].device if self.record.aggregator else None
-            inference = self.ledger.open(device, replaces)
-            self.record.aggregator.append(inference)
-            self.tell(Aggregating(inference, cause))
-            task = self._task(self.prompt.layers + 1, read, device, final=True)
-            self.begun = False
-            try:
-                answer = await self.committee.infer(device, task, self._pass_on)
-                self.ledger.answered(
-                    inference, answer, may_be_empty=device == self.committee.own_id
-                )
-            except DmoaError as error:
-                self.ledger.failed(inference, error)
-                failures.append(error)
-                cause = f"{inference.name}: {error}"
-                self.ledger.note(f"the aggregator {cause}")
-                if isinstance(error, RequestRefused) and device == self.committee.own_id:
-                    raise  # it is wrong for others, too
-                if self.begun and self.prompt.streamed:
-                    if constrained:
-                        raise NobodyAnswered(
-                            f"the answer broke off in the middle ({cause})"
-                        ) from None
-                    self.tell(Restarted(cause))
-                continue
-            except Exception as error:
-                self.ledger.failed(inference, error)
-                raise
-            return Finished(
-                answer.text,
-                answer.finish_reason,
-                self.record,
-                answer.tool_calls,
-                answer.reasoning,
-            )
-        if drafts and not constrained:
-            self.ledger.note("no device could aggregate; the answer is the first draft")
-            return self._selected(drafts[0])
-        raise _verdict(failures)
-
-    def _pass_on(self, step: Step) -> None:
-        """What the aggregator says goes to the user as it comes."""
-        if isinstance(step, Piece):
-            self.begun |= bool(step.text or step.tool_calls)
-            self.tell(Text(step.text, step.tool_calls, step.reasoning))
-
-    def _next_aggregator(self, tried: set[str]) -> str | None:
-        if self.committee.own_id not in tried:
-            return self.committee.own_id
-        others = [device for device in self.committee.peers() if device not in tried]
-        return self.random.choice(others) if others else None
+        """A device writes the answer; if none can, the first draft is it."""
+        read, last = _readable(drafts), self.prompt.layers + 1
+        writing = Writing(
+            committee=self.committee,
+            random_generator=self.random,
+            ledger=self.ledger,
+            tell=self.tell,
+            make_task=lambda device: self._task(last, read, device, final=True),
+            constraints=self.prompt.constraints,
+            first=self.prompt.aggregator,
+            streamed=self.prompt.streamed,
+            held=self.prompt.held,
+        )
+        if finished := await writing.run():
+            return finished
+        if not drafts:
+            raise writing.verdict()
+        self.ledger.note("no device could aggregate; the answer is the first draft")
+        return self._selected(drafts[0])
 
     def _task(self, layer: int, drafts: list[str], device: str, *, final: bool = False) -> Task:
         self.asked += 1
         sampling = self.prompt.sampling.for_inference(self.asked - 1)
         own = device == self.committee.own_id
+        if not final and self.prompt.draft_tokens is not None:
+            sampling = msgspec.structs.replace(sampling, max_tokens=self.prompt.draft_tokens)
         return Task(
             id=secrets.token_hex(16),
             prompt=self.prompt.id,
@@ -279,15 +241,6 @@ class _Run:
             constraints=self.prompt.constraints if final else None,
             stream=final,
         )
-
-
-def _verdict(failures: Sequence[DmoaError]) -> DmoaError:
-    """What it means that no device could answer."""
-    for kind in (ContextExceeded, QueueFull, RequestRefused):
-        if all(isinstance(failure, kind) for failure in failures):
-            return failures[-1]
-    causes = "; ".join(dict.fromkeys(str(failure) for failure in failures))
-    return NobodyAnswered(f"no device could answer: {causes}")
 
 
 def _texts(drafts: Sequence[Proposal]) -> list[str]:

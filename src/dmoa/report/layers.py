@@ -15,6 +15,9 @@ _MARKS = {
 }
 
 
+_THOUGHT_CHARACTERS = 160
+
+
 class LayersView:
     """What is known of a prompt's layers, from the events of its progress.
 
@@ -26,6 +29,13 @@ class LayersView:
         self.count = 0
         self.aggregator: dict[str, Any] | None = None
         self.cause: str | None = None
+        self.thoughts = ""
+        self.thinking = False
+
+    def think(self, text: str) -> None:
+        """The model that answers thinks aloud."""
+        self.thoughts += text
+        self.thinking = True
 
     def tell(self, event: dict[str, Any]) -> None:
         """The next event."""
@@ -79,6 +89,12 @@ class LayersView:
                 "",
                 f"[dim]{cause}[/]",
             )
+        if self.thoughts:
+            # While it thinks its last words, then how many there were; `/thoughts` has them all.
+            words = " ".join(printable(self.thoughts).split())
+            shown = f"… {words[-_THOUGHT_CHARACTERS:]}" if self.thinking else ""
+            count = f"{len(words.split())} words"
+            table.add_row("thought", "", "", count, Text(shown, style="dim italic"))
         return table
 
 
@@ -109,7 +125,7 @@ async def show(items: Any, console: "Console", write: Any) -> Any:
 
     from rich.live import Live
 
-    from dmoa.client import Completion, Progress, TextPiece
+    from dmoa.client import Completion, Progress, TextPiece, Thought
 
     view = LayersView()
     live = Live(console=console, refresh_per_second=8, transient=False)
@@ -124,8 +140,16 @@ async def show(items: Any, console: "Console", write: Any) -> Any:
                             if not live.is_started and not started:
                                 live.start()
                             live.update(view.render())
+                    case Thought(text=text) if not started:
+                        view.think(text)
+                        if not live.is_started:
+                            live.start()
+                        live.update(view.render())
                     case TextPiece(text=text):
                         if not started:
+                            if view.thinking:
+                                view.thinking = False
+                                live.update(view.render())
                             live.stop()
                             started = True
                             if not console.is_terminal:
