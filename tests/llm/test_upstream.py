@@ -585,6 +585,23 @@ async def test_addresses_may_leave_the_version_out(suffix: str) -> None:
         await llm.close()
 
 
+async def test_a_model_that_begins_in_a_thought_is_remembered_unless_it_is_told_not_to_think() -> (
+    None
+):
+    thought = streamed(C({"content": "hm"}), C({"content": "</think>Paris"}), C({}, "stop"), DONE)
+    async with serving(thought, thought, PARIS) as fake, connected(fake) as llm:
+        stream = llm.stream(HI, Sampling())
+        texts = [item.text async for item in stream if isinstance(item, Token)]
+        assert "hm" in texts, "the first time it can only be taken back"
+        stream = llm.stream(HI, Sampling())
+        texts = [item.text async for item in stream if isinstance(item, Token)]
+        assert "".join(texts) == "Paris"
+        stream = llm.stream(HI, Sampling(thinking={"reasoning_effort": "none"}))
+        first = [item async for item in stream if isinstance(item, Token) and item.text]
+        assert first[0].text == "Paris"
+        assert not first[0].reasoning
+
+
 # --- choosing (cases 18, 19) --------------------------------------------------------------------
 
 
