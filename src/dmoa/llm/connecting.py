@@ -37,8 +37,6 @@ async def find(url: str, key: str | None, *, wait_seconds: float, say: Say) -> F
     """
     server = Server(url, key)
     try:
-        if server.root == server.url:
-            server = await _with_version(server)
         await _ready(server, wait_seconds, say)
         if any(entry.get("owned_by") == "dmoa" for entry in await listed(server)):
             raise UsageError(
@@ -101,15 +99,6 @@ def window(
     return min(wanted, has), None
 
 
-async def _with_version(server: Server) -> Server:
-    """The same server with `/v1`, if that is where its API is."""
-    if await server.ask("v1/models") is None:
-        return server
-    longer = Server(f"{server.url}/v1", server.key)
-    await server.close()
-    return longer
-
-
 async def _ready(server: Server, wait_seconds: float, say: Say) -> None:
     """Wait until a server lists its models, as long as it is worth it.
 
@@ -138,6 +127,8 @@ async def _ready(server: Server, wait_seconds: float, say: Say) -> None:
 
 async def _missing(server: Server, wait_seconds: float) -> tuple[str, float]:
     """What a server lacks, empty when it is ready; and seconds in all that are worth a wait."""
+    if server.url == server.root and await server.ask("v1/models") is not None:
+        server.url = f"{server.root}/v1"  # the user left it out
     path = server.openai_path("models")
     try:
         status, answer = await server.request(f"{server.root}/{path}")

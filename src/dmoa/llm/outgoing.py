@@ -116,6 +116,15 @@ def takes(kind: str, habits: Habits) -> bool:
             return True
 
 
+def thinking_is_off(switches: dict[str, Any]) -> bool:
+    """Whether switches for thinking, in whatever words, say not to think."""
+    values = list(switches.values())
+    for value in switches.values():
+        if isinstance(value, dict):
+            values += value.values()
+    return any(value is False or value in ("none", "disabled", "off") for value in values)
+
+
 def arrange(messages: Sequence[Message], habits: Habits) -> list[Message]:
     """The messages as a model's template takes them; no text is lost.
 

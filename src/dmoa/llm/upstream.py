@@ -24,7 +24,7 @@ from dmoa.llm.faults import Fault, Refused
 from dmoa.llm.habits import Habits
 from dmoa.llm.http import Server
 from dmoa.llm.interface import Alive, End, ModelInfo, Token
-from dmoa.llm.outgoing import Outgoing, arrange
+from dmoa.llm.outgoing import Outgoing, arrange, thinking_is_off
 from dmoa.llm.reading import Reading
 from dmoa.llm.tokens import estimate_tokens
 from dmoa.protocol.conversation import Constraints, Message, Sampling
@@ -200,7 +200,8 @@ class Upstream:
         Raises:
             Refused: the server answers with an error, before any token.
         """
-        reading = Reading(self.dialect, thinking=self._opens_thinking)
+        thinking = self._opens_thinking and not thinking_is_off(outgoing.sampling.thinking)
+        reading = Reading(self.dialect, thinking=thinking)
         body = self.dialect.request(outgoing)
         try:
             path = self.dialect.path(self.server)

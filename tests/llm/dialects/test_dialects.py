@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from tests.llm.dialects.router import Router
 from tests.llm.dialects.sglang import SGLang
 from tests.llm.dialects.tgi import TGI
 from tests.llm.dialects.vllm import VLLM
+from tests.llm.fake import Fake, Reply, Request, as_json, openai_models
 from tests.llm.talking import HI, connected, say
 
 PLAYED = [Ollama, LlamaCpp, Router, LMStudio, OldLMStudio, VLLM, SGLang, TGI, LiteLLM, Mistral]
@@ -32,6 +35,32 @@ every = pytest.mark.parametrize("kind", PLAYED, ids=lambda kind: kind.__name__)
 def test_each_dialect_that_is_there_is_played() -> None:
     programs = {dialect.program for dialect in dialects()} - {"an OpenAI-compatible server"}
     assert programs == {kind.program for kind in PLAYED}
+
+
+async def test_a_dialect_is_added_by_its_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "martian.py").write_text(
+        "from dmoa.llm.dialect import Dialect\n"
+        "class Martian(Dialect):\n"
+        "    program = 'Martian'\n"
+        "    order = 1\n"
+        "    async def recognises(self, server):\n"
+        "        return 'mars' in await server.facts('props')\n"
+        "DIALECT = Martian()\n"
+    )
+    package = importlib.import_module("dmoa.llm.dialects")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    dialects.cache_clear()
+    try:
+
+        def mars(request: Request) -> Reply | None:
+            return as_json({"mars": 1}) if request.path == "/props" else None
+
+        async with Fake([openai_models("tiny"), mars]) as fake, connected(fake) as llm:
+            assert llm.dialect.program == "Martian"
+    finally:
+        dialects.cache_clear()
 
 
 @every
