@@ -28,6 +28,7 @@ from dmoa.trust import personal
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
 pytestmark = pytest.mark.processes
+DEAD = "openai:http://127.0.0.1:1/v1#m"
 SLOW = "scripted:deterministic,mean=1.5,answer=one two three four five six seven eight"
 
 
@@ -258,7 +259,7 @@ async def test_what_up_refuses_and_how_it_says_so(tmp_path: Path) -> None:
             (["--discipline", "lifo"], {}, 2, "'lifo' is not one of"),
             (["--layers", "9"], {}, 2, "setting layers = 9"),
             (["--llm", str(tmp_path / "no.gguf")], {}, 2, "no.gguf: No such file"),
-            (["--llm", "openai:http://127.0.0.1:1/v1#m"], {}, 1, "no OpenAI-compatible server"),
+            (["--llm", DEAD, "--llm-wait-seconds", "0"], {}, 1, "no OpenAI-compatible server"),
             ([], {"DMOA_SLOTS": "none"}, 2, "setting slots = 'none'"),
             (["--api-key-file", str(tmp_path / "nokey")], {}, 2, "cannot read the key file"),
             (["--state", "/dev/null/x"], {}, 2, "cannot use the state folder /dev/null/x"),

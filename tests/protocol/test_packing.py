@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dmoa.errors import ContextExceeded
 from dmoa.llm.tokens import estimate_tokens
 from dmoa.protocol.conversation import Message
-from dmoa.protocol.packing import CUT_MARK, INSTRUCTION, fit, level_cut, pack, strip_reasoning
+from dmoa.protocol.packing import CUT_MARK, INSTRUCTION, fit, level_cut, pack
+from dmoa.protocol.reasoning import answer_alone
 from tests.virtual import run_virtual
 
 USER = Message(role="user", content="What is a queue?")
@@ -89,6 +90,6 @@ def test_a_conversation_longer_than_the_window_is_refused_with_its_numbers() -> 
 
 
 def test_thinking_aloud_is_no_part_of_a_draft() -> None:
-    assert strip_reasoning("<think>hm\nhm</think>\nYes.") == "Yes."
-    assert strip_reasoning("<think>never ends") == ""
-    assert strip_reasoning("2 < 3") == "2 < 3"
+    assert answer_alone("<think>hm\nhm</think>\nYes.") == "Yes."
+    assert answer_alone("<think>never ends") == ""
+    assert answer_alone("2 < 3") == "2 < 3"

@@ -30,7 +30,6 @@ _TASKS = {
         rf"|\b{_CHAT}\b.{{0,300}}\bsearch quer(?:y|ies)\b",
         re.IGNORECASE | re.DOTALL,
     ),
-    "an emoji": re.compile(r"fitting emoji", re.IGNORECASE),
     "a completion of what is typed": re.compile(r"\bautocompletion system\b", re.IGNORECASE),
 }
 _WANTS = re.compile(

@@ -21,7 +21,7 @@ from dmoa.evaluation.outcomes import Outcomes
 from dmoa.evaluation.winrate import win_rate
 from dmoa.formats.alpacaeval import Annotation, read_annotations
 from dmoa.llm.recorded import replay
-from dmoa.protocol.packing import strip_reasoning
+from dmoa.protocol.reasoning import answer_alone
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def chosen(study: RecordedStudy, outcomes: Outcomes, way: Way, owner: str) -> li
         row = next(
             rows[number]
             for rows in study.recorded.rows.values()
-            if strip_reasoning(rows[number].output) == text
+            if answer_alone(rows[number].output) == text
         )
         found.append(
             Annotation(

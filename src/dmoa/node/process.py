@@ -93,6 +93,7 @@ async def _running(
             settings.name,
             context_length=settings.context,
             threads=settings.threads,
+            wait_seconds=settings.llm_wait_seconds,
             say=say,
         )
         stack.push_async_callback(llm.close)

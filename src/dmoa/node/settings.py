@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     llm: str | None = None
     """`smollm2`, `pocket:NAME`, a path or `hf:` name of a GGUF file, or `openai:URL#MODEL` (its key
     in `DMOA_LLM_KEY`); by default a server that runs on this machine."""
+    llm_wait_seconds: float = Field(45.0, ge=0)
+    """Seconds that a server which does not answer yet is waited for when the device starts."""
     context: int | None = Field(None, ge=128)
     """Tokens of the context window, when the LLM's own is not wanted."""
     threads: int | None = Field(None, ge=1)

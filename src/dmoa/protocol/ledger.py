@@ -19,7 +19,7 @@ from dmoa.errors import (
     QueueFull,
     RequestRefused,
 )
-from dmoa.protocol.packing import strip_reasoning
+from dmoa.protocol.reasoning import answer_alone
 from dmoa.protocol.records import InferenceRecord, Outcome, PromptRecord
 from dmoa.protocol.tasks import Answer, Committee
 from dmoa.text import printable
@@ -84,7 +84,7 @@ class Ledger:
         Raises:
             PeerRefused: there is nothing in it.
         """
-        text = strip_reasoning(answer.text)
+        text = answer_alone(answer.text)
         if not (may_be_empty or text or answer.tool_calls):
             raise PeerRefused("empty", "its answer was empty")
         self._end(inference, "answered")

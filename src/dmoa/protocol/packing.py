@@ -32,14 +32,8 @@ _DELIMITER = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = {"<": "‹", ">": "›", "[": "⁅"}
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 
 Pack = Callable[[Sequence[Message], Sequence[str], str], list[Message]]
-
-
-def strip_reasoning(text: str) -> str:
-    """A response without the parts in which a reasoning model thinks aloud."""
-    return _THOUGHT.sub("", text).strip()
 
 
 def quoted(draft: str) -> str:

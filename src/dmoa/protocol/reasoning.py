@@ -252,3 +252,8 @@ def split_reasoning(text: str) -> tuple[str, str]:
     if last.recants:
         return last.text, first.reasoning + first.text + last.reasoning
     return first.text + last.text, first.reasoning + last.reasoning
+
+
+def answer_alone(text: str) -> str:
+    """A response without what was thought before its answer."""
+    return split_reasoning(text)[0].strip()

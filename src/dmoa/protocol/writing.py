@@ -122,15 +122,13 @@ class Writing:
         if self._form is None or not whole:
             return self._passed(answer)
         text, fault = self._form.read(answer.text)
-        if fault is not None and not self._begun:
+        if fault is not None and not (self._begun and self._streamed):
             self._ledger.note(f"{inference.name}: {fault}; it was asked once more")
             again = self._open(device, None)
             answer = await self._infer(device, again, _repairing(task, answer.text, fault))
             text, fault = self._form.read(answer.text)
         if fault is not None:
-            raise FormMissed(
-                f"{inference.name}'s answer has not the form that it must have: {fault}"
-            )
+            raise FormMissed(f"{inference.name}'s answer misses the form asked for: {fault}")
         return self._passed(msgspec.structs.replace(answer, text=text))
 
     async def _infer(self, device: str, inference: InferenceRecord, task: Task) -> Answer:
