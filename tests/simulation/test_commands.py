@@ -99,8 +99,8 @@ async def test_a_node_with_a_key_is_asked_for_its_measurements(dmoa):
         )
         url = f"http://127.0.0.1:{node.port}/v1"
         line = words(f"plan --node {url} --layers 1 --proposers 1 --json")
-        refused = await asyncio.to_thread(dmoa, *line)
-        asked = await asyncio.to_thread(dmoa, *line, "--key", "secret")
+        refused = await asyncio.to_thread(lambda: dmoa(*line))
+        asked = await asyncio.to_thread(lambda: dmoa(*line, "--key", "secret"))
     assert refused[:2] == (1, "")
     assert "the node refuses (401)" in " ".join(refused[2].split())
     status, out, err = asked

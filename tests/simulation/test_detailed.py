@@ -24,7 +24,7 @@ def test_both_kernels_agree_on_a_trace(n, M, k, load):
             run={"replications": 1},
         )
     )
-    plain = run_replications(scenario, trace)[0]
+    plain = run_replications(scenario, trace).replications[0]
     detailed = replicate_detailed(
         scenario,
         scenario.to_network(),
@@ -65,7 +65,7 @@ def test_owner_first_equals_its_twin(n, M, k, load):
     latencies, waited, longest = simulate_trace(
         trace.times, trace.owners, trace.draws, trace.services, n, owner_first=True
     )
-    found = run_replications(scenario, trace)[0]
+    found = run_replications(scenario, trace).replications[0]
     assert found.latencies == pytest.approx(latencies, rel=1e-9)
     assert found.longest == longest
     assert found.queue_mean * found.elapsed * n == pytest.approx(waited, rel=1e-9)
@@ -140,3 +140,41 @@ def test_failures_lose_the_prompts_of_the_failed_devices_only():
     assert outcome.outcomes["answered"]["mean"] + outcome.outcomes["lost"]["mean"] == (
         pytest.approx(1.0)
     )
+
+
+def test_no_device_proposes_twice_in_a_layer():
+    def tasks(devices):
+        outcome = simulate(
+            tables(
+                network={"devices": devices, "rate": 0.02},
+                protocol={"layers": 1, "proposers": 2},
+                arrivals={"law": "burst"},
+                failures={"mean_up": 20.0, "mean_down": 0.2},
+                run={"prompts": 2000, "replications": 2},
+            )
+        )
+        assert outcome.outcomes["lost"]["mean"] > 0.05
+        return outcome.tasks
+
+    # All three are asked from the start: whoever could take over has answered, or failed itself.
+    assert tasks(3) <= 2 * 2000 * 4
+    assert tasks(12) > 1.01 * tasks(3)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"protocol": {"discipline": "owner-first"}}, {"network": {"rate": 0.5}}],
+    ids=["detailed", "plain and unstable"],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_simulation_can_be_interrupted(rules, threads):
+    shares = []
+
+    def interrupt(share):
+        shares.append(share)
+        raise KeyboardInterrupt
+
+    scenario = scenario_of(tables(**rules, run={"prompts": 400_000, "replications": 2}))
+    with pytest.raises(KeyboardInterrupt):
+        run_replications(scenario, threads=threads, progress=interrupt)
+    assert max(shares) < 0.2

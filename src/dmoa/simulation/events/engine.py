@@ -18,6 +18,7 @@ from dmoa.simulation.scenario import Scenario
 from dmoa.theory.network import QueueingNetwork
 
 _LARGEST = 4000  # devices whose turns among guests can be kept
+_SLICE = 200_000  # events between two reports of progress, at which a run can be interrupted
 
 
 def build_rules(scenario: Scenario, network: QueueingNetwork) -> Rules:
@@ -137,8 +138,16 @@ def replicate_detailed(
     marks = np.array([wanted // 2, wanted - 1])
     stream = new_stream(course.seeds[0])
     begun = time.perf_counter()
-    while not run(model, rules, arrivals, live, results, window, stream, marks, wanted, stable):
-        live = _grown(live)
+    while True:
+        end = run(
+            model, rules, arrivals, live, results, window, stream, marks, wanted, stable, _SLICE
+        )
+        if end == state.DONE:
+            break
+        if end == state.FULL:
+            live = _grown(live)
+        elif progress:
+            progress(min(int(live.counts[state.NEXT_PROMPT]), wanted) / wanted)
     ended = time.perf_counter()
     if progress:
         progress(1.0)
