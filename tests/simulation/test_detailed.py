@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from dmoa.simulation.events.engine import replicate_detailed
+from dmoa.simulation.arrivals import Recorded
+from dmoa.simulation.events import state
+from dmoa.simulation.events.engine import build_rules, new_live, new_results, replicate_detailed
+from dmoa.simulation.events.kernel import run
+from dmoa.simulation.fcfs.engine import build_model
+from dmoa.simulation.random_numbers import new_stream
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.test_kernel import random_trace, tables
@@ -142,23 +147,53 @@ def test_failures_lose_the_prompts_of_the_failed_devices_only():
     )
 
 
-def test_no_device_proposes_twice_in_a_layer():
-    def tasks(devices):
-        outcome = simulate(
-            tables(
-                network={"devices": devices, "rate": 0.02},
-                protocol={"layers": 1, "proposers": 2},
-                arrivals={"law": "burst"},
-                failures={"mean_up": 20.0, "mean_down": 0.2},
-                run={"prompts": 2000, "replications": 2},
-            )
+@pytest.mark.parametrize(
+    ("devices", "events", "tasks"),
+    [
+        # Device 2 fails; 1 has answered already, so nobody takes over.
+        (3, [(5.0, state.DEVICE_FAILS, 2)], 4),
+        # Device 3 was not asked, and takes over.
+        (4, [(5.0, state.DEVICE_FAILS, 2)], 5),
+        # Device 1 fails, 3 takes over; 1 is back when 2 fails, but was asked before.
+        (
+            4,
+            [
+                (0.5, state.DEVICE_FAILS, 1),
+                (3.0, state.DEVICE_RETURNS, 1),
+                (5.0, state.DEVICE_FAILS, 2),
+            ],
+            5,
+        ),
+    ],
+)
+def test_no_device_proposes_twice_in_a_layer(devices, events, tasks):
+    scenario = scenario_of(
+        tables(
+            network={"devices": devices},
+            protocol={"layers": 1, "proposers": 2},
+            service={"law": "deterministic"},
+            failures={"mean_up": 1e12, "mean_down": 1e12},
         )
-        assert outcome.outcomes["lost"]["mean"] > 0.05
-        return outcome.tasks
-
-    # All three are asked from the start: whoever could take over has answered, or failed itself.
-    assert tasks(3) <= 2 * 2000 * 4
-    assert tasks(12) > 1.01 * tasks(3)
+    )
+    model = build_model(scenario, scenario.to_network(), track=False)
+    rules = build_rules(scenario, scenario.to_network())
+    live, results = new_live(model, rules, 1), new_results(model, 1)
+    for time, kind, device in events:
+        state.add_event(live, time, kind, device, 0)
+    prompt = Recorded(
+        np.zeros(1),
+        np.zeros(1, np.int32),
+        np.array([[[1, 2]]], np.int32),
+        np.array([[[20.0, 1.0, 10.0], [1.0, 0.0, 0.0]]]),
+    )
+    window, marks = np.array([0.0, np.inf]), np.zeros(2, np.int64)
+    stream = new_stream(np.random.SeedSequence(0))
+    end = run(
+        model, rules, prompt.to_arrivals(), live, results, window, stream, marks, 1, True, 100
+    )
+    assert end == state.DONE
+    assert results.latencies[0] == 21.0
+    assert results.totals[state.TASKS] == tasks
 
 
 @pytest.mark.parametrize(

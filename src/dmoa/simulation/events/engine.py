@@ -80,6 +80,19 @@ def new_live(model: Model, rules: Rules, prompts: int) -> Live:
     )
 
 
+def new_results(model: Model, prompts: int) -> Results:
+    """Nothing found yet."""
+    return Results(
+        latencies=np.full(prompts, np.nan),
+        fates=np.zeros(prompts, np.int8),
+        rungs=np.zeros(prompts, np.int8),
+        spent=np.zeros(prompts),
+        closed=np.full(prompts, np.nan),
+        totals=np.zeros(4),
+        queues=np.zeros((2, len(model.alphas)), np.int64),
+    )
+
+
 def compile_detailed() -> None:
     """Load the compiled kernel, or compile it (half a minute, once)."""
     tables = {
@@ -124,15 +137,7 @@ def replicate_detailed(
             state.add_event(live, until, state.DEVICE_FAILS, device, 0)
     if rules.target > 0:
         state.add_event(live, 0.0, state.GOSSIP, 0, 0)
-    results = Results(
-        latencies=np.full(len(times), np.nan),
-        fates=np.zeros(len(times), np.int8),
-        rungs=np.zeros(len(times), np.int8),
-        spent=np.zeros(len(times)),
-        closed=np.full(len(times), np.nan),
-        totals=np.zeros(4),
-        queues=np.zeros((2, network.size), np.int64),
-    )
+    results = new_results(model, len(times))
     since = course.window[0]
     window = np.array(course.window)
     marks = np.array([wanted // 2, wanted - 1])
