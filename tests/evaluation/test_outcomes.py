@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from dmoa.errors import UsageError
+from dmoa.evaluation.committees import plurality
+from dmoa.evaluation.findings import last_drafts
 from dmoa.evaluation.intervals import Bootstrap
 from dmoa.evaluation.outcomes import GradedAnswer, Inference, opened
 from dmoa.evaluation.timing import as_burst, as_run
@@ -101,3 +103,15 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 def test_equal_rows_differ_by_nothing() -> None:
     bits = np.arange(40) % 2
     assert Bootstrap(40, 1).percent(bits - bits) == {"mean": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_the_last_drafts_of_layers_in_which_devices_failed() -> None:
+    def texts(layers: list[list[str]], M: int) -> list[str]:
+        made = [[Inference(d, 0.0, 1.0, t) for d, t in enumerate(layer)] for layer in layers]
+        return [draft.text for draft in last_drafts(outcome(layers=made), M)]
+
+    assert texts([["a", "b"], ["c", "d"], ["answer"]], 2) == ["c", "d"]
+    assert texts([["a"], ["answer"]], 1) == ["a"]  # only the owner's own LLM proposed
+    assert texts([["a", "b"], [], ["answer"]], 2) == ["a", "b"]
+    assert texts([[], ["answer"]], 1) == []
+    assert plurality([]) == ""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmoa.policies.limits import LIMITS
 from dmoa.selection.features import AGREEMENT, FEATURES, MARKUP, SHAPE, describe
 from dmoa.selection.peers import MEMORY, NEWCOMER, PeerQuality
 from dmoa.selection.ranker import Ranker, best, ranker_from, select, shipped
@@ -111,6 +112,17 @@ def test_a_peer_alone_teaches_nothing() -> None:
     known = PeerQuality()
     known.observe(["ada"], [1.0])
     assert known.standings == {}
+
+
+def test_who_was_observed_longest_ago_is_forgotten_first() -> None:
+    known = PeerQuality()
+    known.observe(["ada", "bob"], [1.0, 0.0])
+    for number in range(0, LIMITS.standings, 2):
+        known.observe(["ada", f"a{number}", f"b{number}"], [1.0, 0.0, 0.0])
+    assert len(known.standings) == LIMITS.standings
+    assert known.of("ada") > 0.5
+    assert "bob" not in known.standings
+    assert f"b{LIMITS.standings - 2}" in known.standings
 
 
 def test_a_peer_that_changes_is_seen_within_its_memory() -> None:

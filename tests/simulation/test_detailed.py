@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from dmoa.simulation.events.engine import replicate_detailed
+from dmoa.simulation.arrivals import Recorded
+from dmoa.simulation.events import state
+from dmoa.simulation.events.engine import build_rules, new_live, new_results, replicate_detailed
+from dmoa.simulation.events.kernel import run
+from dmoa.simulation.fcfs.engine import build_model
+from dmoa.simulation.random_numbers import new_stream
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.test_kernel import random_trace, tables
@@ -24,7 +29,7 @@ def test_both_kernels_agree_on_a_trace(n, M, k, load):
             run={"replications": 1},
         )
     )
-    plain = run_replications(scenario, trace)[0]
+    plain = run_replications(scenario, trace).replications[0]
     detailed = replicate_detailed(
         scenario,
         scenario.to_network(),
@@ -65,7 +70,7 @@ def test_owner_first_equals_its_twin(n, M, k, load):
     latencies, waited, longest = simulate_trace(
         trace.times, trace.owners, trace.draws, trace.services, n, owner_first=True
     )
-    found = run_replications(scenario, trace)[0]
+    found = run_replications(scenario, trace).replications[0]
     assert found.latencies == pytest.approx(latencies, rel=1e-9)
     assert found.longest == longest
     assert found.queue_mean * found.elapsed * n == pytest.approx(waited, rel=1e-9)
@@ -140,3 +145,71 @@ def test_failures_lose_the_prompts_of_the_failed_devices_only():
     assert outcome.outcomes["answered"]["mean"] + outcome.outcomes["lost"]["mean"] == (
         pytest.approx(1.0)
     )
+
+
+@pytest.mark.parametrize(
+    ("devices", "events", "tasks"),
+    [
+        # Device 2 fails; 1 has answered already, so nobody takes over.
+        (3, [(5.0, state.DEVICE_FAILS, 2)], 4),
+        # Device 3 was not asked, and takes over.
+        (4, [(5.0, state.DEVICE_FAILS, 2)], 5),
+        # Device 1 fails, 3 takes over; 1 is back when 2 fails, but was asked before.
+        (
+            4,
+            [
+                (0.5, state.DEVICE_FAILS, 1),
+                (3.0, state.DEVICE_RETURNS, 1),
+                (5.0, state.DEVICE_FAILS, 2),
+            ],
+            5,
+        ),
+    ],
+)
+def test_no_device_proposes_twice_in_a_layer(devices, events, tasks):
+    scenario = scenario_of(
+        tables(
+            network={"devices": devices},
+            protocol={"layers": 1, "proposers": 2},
+            service={"law": "deterministic"},
+            failures={"mean_up": 1e12, "mean_down": 1e12},
+        )
+    )
+    model = build_model(scenario, scenario.to_network(), track=False)
+    rules = build_rules(scenario, scenario.to_network())
+    live, results = new_live(model, rules, 1), new_results(model, 1)
+    for time, kind, device in events:
+        state.add_event(live, time, kind, device, 0)
+    prompt = Recorded(
+        np.zeros(1),
+        np.zeros(1, np.int32),
+        np.array([[[1, 2]]], np.int32),
+        np.array([[[20.0, 1.0, 10.0], [1.0, 0.0, 0.0]]]),
+    )
+    window, marks = np.array([0.0, np.inf]), np.zeros(2, np.int64)
+    stream = new_stream(np.random.SeedSequence(0))
+    end = run(
+        model, rules, prompt.to_arrivals(), live, results, window, stream, marks, 1, True, 100
+    )
+    assert end == state.DONE
+    assert results.latencies[0] == 21.0
+    assert results.totals[state.TASKS] == tasks
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"protocol": {"discipline": "owner-first"}}, {"network": {"rate": 0.5}}],
+    ids=["detailed", "plain and unstable"],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_simulation_can_be_interrupted(rules, threads):
+    shares = []
+
+    def interrupt(share):
+        shares.append(share)
+        raise KeyboardInterrupt
+
+    scenario = scenario_of(tables(**rules, run={"prompts": 400_000, "replications": 2}))
+    with pytest.raises(KeyboardInterrupt):
+        run_replications(scenario, threads=threads, progress=interrupt)
+    assert max(shares) < 0.2

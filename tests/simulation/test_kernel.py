@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from dmoa.simulation import study
 from dmoa.simulation.arrivals import Recorded
 from dmoa.simulation.study import run_replications, simulate
+from dmoa.theory.selection import rate_limit_selected
 from tests.simulation.twin import simulate_trace
 
 
@@ -61,7 +63,7 @@ def test_kernel_and_twin_agree_on_a_trace_to_the_last_digit(n, M, k, slots, load
     )
     from dmoa.simulation.scenario import scenario_of
 
-    found = run_replications(scenario_of(scenario), trace)[0]
+    found = run_replications(scenario_of(scenario), trace).replications[0]
     assert found.latencies == pytest.approx(latencies, rel=1e-9, abs=1e-9)
     assert found.longest == longest
     assert found.queue_mean * found.elapsed * n == pytest.approx(waited, rel=1e-9)
@@ -212,3 +214,15 @@ def test_a_sample_of_more_than_there_are_is_all_of_them():
         simulate(tables(protocol={"policy": "backlog", "sample": d})).latency for d in (40, 7)
     )
     assert many == everybody
+
+
+def test_the_load_of_a_policy_is_computed_once(monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return rate_limit_selected(*arguments)
+
+    monkeypatch.setattr(study, "rate_limit_selected", counted)
+    simulate(tables(protocol={"policy": "backlog"}, run={"prompts": 100, "replications": 2}))
+    assert len(calls) == 1

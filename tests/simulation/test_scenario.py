@@ -57,6 +57,8 @@ def test_a_file_is_simulated_as_it_says(tmp_path):
         ("[run]", "[runs]", r"line 15, runs"),
         ("layers = 2", "layers = ", r"is not TOML.*line 7"),
         ("alpha = [1.0, 1.0, 2.0]", "alpha = [1.0, 0, 2.0]", r"line 3, network.alpha"),
+        ("[network]", "sweep = 3\n[network]", r"line \d, sweep is 3, not a table; write \[sweep\]"),
+        ("[network]", "network = 3\n[tail]", r"line \d, network is 3, not a table"),
     ],
 )
 def test_impossible_files_are_named_by_line_and_key(tmp_path, old, new, words):
@@ -98,11 +100,25 @@ def test_recorded_prompts_are_replayed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{}", "no list of prompts"),
-        ('[{"time": 1}]', "a prompt has no 'owner'"),
-        ('[{"time": 1, "owner": 2}]', "owner is not a device"),
-        ('[{"time": 1, "owner": 0, "seconds": [[1, 1]]}]', "are not 2 lists"),
+        ("{}", "Expected `array`"),
+        ("[]", "holds no prompts"),
+        ('[{"time": 1}]', "missing required field `owner`"),
+        ('[{"time": 1, "owner": 0.5}]', "Expected `int`, got `float`"),
+        ('[{"time": 1, "owner": 2}]', "prompt 0: owner is 2, which is not a device; use 0 to 1"),
+        (
+            '[{"time": 1, "owner": 0, "seconds": [[1, 1]]}]',
+            r"lists of \[2\] values, but layers = 1",
+        ),
+        ('[{"time": 1, "owner": 0, "seconds": [[1], [1]]}]', r"need \[2, 1\]; use the M and k"),
+        ('[{"time": 1, "owner": 0, "seconds": [[1, 1], []]}]', r"lists of \[2, 0\] values"),
         ('[{"time": 1, "owner": 0, "seconds": [[1, -1], [1]]}]', "negative"),
+        ('[{"time": 1, "owner": 0, "proposers": [[1], [1]]}]', r"proposers are lists of \[1, 1\]"),
+        ('[{"time": 1, "owner": 0, "proposers": [[0]]}]', "other devices than the owner"),
+        ('[{"time": 1, "owner": 0, "proposers": [[2]]}]', "is not a device; use 0 to 1"),
+        (
+            '[{"time": 1, "owner": 0, "proposers": [[1]]}, {"time": 2, "owner": 0}]',
+            "prompt 1: it has proposers or has none, unlike prompt 0",
+        ),
     ],
 )
 def test_recorded_prompts_of_another_form_are_named(tmp_path, content, words):

@@ -3,9 +3,12 @@
 import os
 import signal
 
+import numba
 import pytest
+from numba.core.caching import CacheImpl, UserProvidedCacheLocator
 
 from dmoa.errors import BadScenario, NoCluster, UsageError
+from dmoa.simulation.compiled import kept
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.sweep import points, sweep
 from tests.simulation.test_kernel import tables
@@ -58,6 +61,54 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path):
     assert without_speed(rows) == without_speed(sweep(grid(), threads=1))
     # All is there now: nothing runs again.
     sweep(grid(), results=path, progress=lambda share: pytest.fail("ran a finished point"))
+
+
+def test_a_changed_recording_is_simulated_anew(tmp_path):
+    recording, results = tmp_path / "prompts.json", tmp_path / "points.jsonl"
+
+    def latency(seconds):
+        recording.write_text(
+            f'[{{"time": 0, "owner": 0, "proposers": [[1]], "seconds": [[{seconds}, 1], [1]]}}]'
+        )
+        scenario = scenario_of(
+            {
+                "network": {"devices": 2, "alpha": 1.0, "rate": 1.0},
+                "protocol": {"layers": 1, "proposers": 1},
+                "arrivals": {"law": "recorded", "file": str(recording)},
+                "run": {"replications": 1},
+                "sweep": {"run.seed": [1]},
+            }
+        )
+        return sweep(scenario, results=results, threads=1)[0]["latency"]["mean"]
+
+    assert [latency(2), latency(5), latency(2)] == [3, 6, 3]
+    assert len(results.read_text().splitlines()) == 2  # the third was known
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_fix(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="set DMOA_CACHE to a folder that can be written"):
+        sweep(grid())
+    with pytest.raises(UsageError, match="name another file"):
+        sweep(grid(), results=tmp_path / "file" / "points.jsonl")
+
+
+def test_compiled_code_goes_where_it_can_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [UserProvidedCacheLocator])
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "cache"))
+    assert kept(one_more)(1) == 2
+    assert list((tmp_path / "cache" / "numba").rglob("*.nbi"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="file/numba cannot be written; set DMOA_CACHE"):
+        kept(one_more)
+
+
+def one_more(number):
+    return number + 1
 
 
 def test_a_cached_sweep_is_forgotten_when_complete(tmp_path, monkeypatch):

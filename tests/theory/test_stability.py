@@ -106,6 +106,18 @@ def test_free_choice_finds_the_most_loaded_set(seed):
     )
 
 
+def test_free_choice_among_ten_thousand_devices_is_found_at_once():
+    n = 10_000
+    r = random.Random(1)
+    assert rate_limit_selected([1.0] * n, 2, 3) == pytest.approx(1 / 9)
+    alphas, weights = ([r.uniform(0.3, 4) for _ in range(n)] for _ in range(2))
+    assert rate_limit_selected(alphas, 2, 3) == pytest.approx(
+        sum(1 / a for a in alphas) / 9 / n, rel=1e-3
+    )
+    everybody = rate_limit_selected(alphas, 2, 3, weights=weights)
+    assert everybody > 1.0001 * rate_limit_selected(alphas, 2, 3, 4, weights)
+
+
 def test_free_choice_of_no_choice_is_remark_1():
     alphas = [1.0, 2.0, 3.0, 4.0]
     assert rate_limit_selected(alphas, 2, 2, 2) == pytest.approx(rate_limit(alphas, 2, 2))

@@ -117,8 +117,8 @@ def _single(
 
     scenario = scenario_of(tables, text)
     with bar("simulating") as tell:
-        replications = run_replications(scenario, threads=threads, progress=tell)
-    outcome = put_together(scenario, replications).to_dict()
+        run = run_replications(scenario, threads=threads, progress=tell)
+    outcome = put_together(run).to_dict()
     if not outcome["stable"]:
         say(
             f"not stable: load is {outcome['load']:.4g}, so there is no steady state; the"
@@ -133,7 +133,7 @@ def _single(
             raise UsageError("there are no latencies to draw; lower the rate, or leave --picture")
         import numpy as np
 
-        latencies = np.concatenate([r.latencies for r in replications])
+        latencies = np.concatenate([r.latencies for r in run.replications])
         histogram(picture, latencies[np.isfinite(latencies)], outcome["latency"]["mean"])
     if as_json:
         print_json(outcome)

@@ -225,6 +225,9 @@ async def measure(
 
 
 def plurality(answers: Sequence[str]) -> str:
-    """The most frequent answer; of equally frequent ones the first, which is the owner's."""
+    """The most frequent answer; of equally frequent ones the first, which is the owner's.
+
+    Without answers it is the empty one.
+    """
     said = [pocketqa.answer_of(answer) for answer in answers]
-    return max(said, key=said.count)
+    return max(said, key=said.count, default="")

@@ -82,13 +82,13 @@ class _Findings:
             "tokens": statistics.fmean(o.prompt_tokens + o.completion_tokens for o in chosen),
             **as_run(chosen, len(self.study.llms)),
             "burst": as_burst(chosen, self.study.seed),
-            "drafts": self._drafts(chosen, bits) if way.row.layers else None,
+            "drafts": self._drafts(chosen, way.row.layers, bits) if way.row.layers else None,
             "against": self._against(way, bits) if self.study.baselines and way.row.layers else {},
         }
 
-    def _drafts(self, outcomes: Sequence[GradedAnswer], bits: Bits) -> dict[str, Any]:
+    def _drafts(self, outcomes: Sequence[GradedAnswer], layers: int, bits: Bits) -> dict[str, Any]:
         """What the last drafts would have given by other rules, and what the row has more."""
-        texts = [[inference.text for inference in last_drafts(o)] for o in outcomes]
+        texts = [[inference.text for inference in last_drafts(o, layers)] for o in outcomes]
         rules: dict[str, Callable[[list[str], pocketqa.Question], bool]] = {
             "plurality": lambda drafts, q: plurality(drafts) == q.answer,
             "sure_plurality": lambda drafts, q: plurality(sure_of(drafts)) == q.answer,
@@ -201,9 +201,13 @@ class _Findings:
         }
 
 
-def last_drafts(outcome: GradedAnswer) -> list[Inference]:
-    """The last layer of proposers: an aggregator is alone in its layer, they never are."""
-    return next(layer for layer in reversed(outcome.layers) if len(layer) > 1)
+def last_drafts(outcome: GradedAnswer, layers: int) -> list[Inference]:
+    """The drafts of the last layer of proposers that has any; none if all of them failed.
+
+    Args:
+        layers: M, so many layers of proposers; an aggregator comes after them.
+    """
+    return next((layer for layer in reversed(outcome.layers[:layers]) if layer), [])
 
 
 def sure_of(drafts: Sequence[str]) -> Sequence[str]:

@@ -142,7 +142,10 @@ def opened(path: Path, settings: dict[str, Any]) -> Iterator[Outcomes]:
                 f"another run writes to {path}; wait for it or use another --out"
             ) from None
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}; use another --out, or set DMOA_CACHE to a"
+                " folder that can be written"
+            ) from error
         file.seek(0)
         *lines, torn = file.read().split(b"\n")
         first = msgspec.json.encode(header)

@@ -27,6 +27,7 @@ class Limits:
         name_characters, model_characters: of what a device says of itself, which is kept in
             memory and shown on terminals.
         peers: devices that are known at once.
+        standings: devices whose answers are remembered.
         known_peers: devices whose addresses are kept for the next start.
         requests: requests of other devices that are served at once.
         connections: of clients to the HTTP API.
@@ -50,6 +51,7 @@ class Limits:
     name_characters: int = 64
     model_characters: int = 128
     peers: int = 4096
+    standings: int = 4096
     known_peers: int = 64
     requests: int = 2048
     connections: int = 1000

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dmoa.policies.limits import LIMITS
+
 MEMORY = 500.0
 """Observations that an estimate remembers; older ones fade, so that a changed peer shows."""
 
@@ -29,7 +31,9 @@ class PeerQuality:
     """Quality of peers by name, learnt locally.
 
     Attributes:
-        standings: the estimates; keep them over restarts as they are.
+        standings: the estimates, those of the peers observed last at the end; keep them over
+            restarts as they are. There are at most `LIMITS.standings`: who has not been
+            observed for longest is forgotten.
     """
 
     standings: dict[str, Standing] = field(default_factory=dict)
@@ -56,6 +60,9 @@ class PeerQuality:
             return
         average = math.fsum(evidence) / len(evidence)
         for peer, value in zip(peers, evidence, strict=True):
-            seen = self.standings.setdefault(peer, Standing())
+            seen = self.standings.pop(peer, None) or Standing()
+            self.standings[peer] = seen
             seen.weight = min(seen.weight + 1, MEMORY)
             seen.mean += (value - average - seen.mean) / seen.weight
+        while len(self.standings) > LIMITS.standings:
+            del self.standings[next(iter(self.standings))]

@@ -1,10 +1,11 @@
 """Arrivals of prompts: drawn, or read from a file."""
 
-import json
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,55 +51,97 @@ def draw_arrivals(random: np.random.Generator, rates: Sequence[float], prompts: 
     return Arrivals(times, owners, np.zeros((0, 0, 0), np.int32), np.zeros((0, 0, 0)))
 
 
-def load_arrivals(path: Path, devices: int, layers: int, proposers: int) -> Recorded:
-    """Read recorded prompts: a JSON list, one object a prompt.
+class RecordedPrompt(msgspec.Struct):
+    """One prompt of a file: seconds, the owner's number from 0, and what else was recorded.
 
-    Each has `time` (seconds) and `owner` (a device number from 0), and may have `proposers` (M
-    lists of k other devices) and `seconds` (M lists of k + 1 service times, the owner's first,
-    and one list with the aggregation's).
+    Attributes:
+        proposers: M lists of k other devices.
+        seconds: M lists of k + 1 service times, the owner's first, and one list with the
+            aggregation's.
+    """
+
+    time: float
+    owner: int
+    proposers: list[list[int]] | None = None
+    seconds: list[list[float]] | None = None
+
+
+def load_arrivals(path: Path, devices: int, layers: int, proposers: int) -> Recorded:
+    """Read recorded prompts: a JSON list of objects, see `RecordedPrompt`.
 
     Raises:
-        BadScenario: the file is not of this form; names the prompt.
+        BadScenario: the file is not of this form, or of another network; names the prompt.
     """
     try:
-        prompts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        prompts = msgspec.json.decode(path.read_bytes(), type=list[RecordedPrompt])
+    except (OSError, msgspec.DecodeError) as error:
         raise BadScenario(f"arrivals.file {path} cannot be read: {error}") from error
-    if not isinstance(prompts, list) or not prompts:
-        raise BadScenario(f"arrivals.file {path} holds no list of prompts")
+    if not prompts:
+        raise BadScenario(f"arrivals.file {path} holds no prompts")
+    for index, prompt in enumerate(prompts):
+        fault = _fault(prompt, prompts[0], devices, layers, proposers)
+        if fault:
+            raise BadScenario(f"arrivals.file {path}, prompt {index}: {fault}")
+    return _put_together(prompts, layers, proposers)
+
+
+def digest_of(path: Path) -> str:
+    """A digest of what a recorded file holds.
+
+    Raises:
+        BadScenario: it cannot be read.
+    """
     try:
-        return _parse(prompts, devices, layers, proposers)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadScenario(f"arrivals.file {path}: {_said(error)}") from error
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BadScenario(f"arrivals.file {path} cannot be read: {error}") from error
 
 
-def _said(error: Exception) -> str:
-    return f"a prompt has no {error}" if isinstance(error, KeyError) else str(error)
+def _fault(
+    prompt: RecordedPrompt, first: RecordedPrompt, devices: int, M: int, k: int
+) -> str | None:
+    """What a prompt has that this network cannot have recorded."""
+    if not 0 <= prompt.owner < devices:
+        return f"owner is {prompt.owner}, which is not a device; use 0 to {devices - 1}"
+    for name in ("proposers", "seconds"):
+        if (getattr(prompt, name) is None) != (getattr(first, name) is None):
+            return f"it has {name} or has none, unlike prompt 0; record them of all, or of none"
+    if prompt.proposers is not None:
+        if [len(row) for row in prompt.proposers] != [k] * M:
+            return _of_another_size("proposers", prompt.proposers, [k] * M, M, k)
+        for row in prompt.proposers:
+            if prompt.owner in row or len(set(row)) < k:
+                return f"proposers are {row}; use other devices than the owner, each once"
+            if not all(0 <= device < devices for device in row):
+                return f"a proposer of {row} is not a device; use 0 to {devices - 1}"
+    if prompt.seconds is not None:
+        if [len(row) for row in prompt.seconds] != [k + 1] * M + [1]:
+            return _of_another_size("seconds", prompt.seconds, [k + 1] * M + [1], M, k)
+        if any(second < 0 for row in prompt.seconds for second in row):
+            return f"a service time is negative: {prompt.seconds}; use 0 or more"
+    return None
 
 
-def _parse(prompts: list[dict[str, object]], devices: int, M: int, k: int) -> Recorded:
-    times = np.array([p["time"] for p in prompts], float)
-    owners = np.array([p["owner"] for p in prompts], np.int32)
-    if not np.isfinite(times).all():
-        raise ValueError("a time is not a number")
-    if (owners < 0).any() or (owners >= devices).any():
-        raise ValueError(f"an owner is not a device; use 0 to {devices - 1}")
+def _of_another_size(
+    name: str, rows: Sequence[Sequence[object]], wanted: Sequence[int], M: int, k: int
+) -> str:
+    return (
+        f"{name} are lists of {[len(row) for row in rows]} values, but layers = {M} and proposers"
+        f" = {k} need {list(wanted)}; use the M and k that were recorded"
+    )
+
+
+def _put_together(prompts: Sequence[RecordedPrompt], M: int, k: int) -> Recorded:
+    times = np.array([p.time for p in prompts])
     order = np.argsort(times, kind="stable")
     draws = services = None
-    if "proposers" in prompts[0]:
-        draws = np.array([p["proposers"] for p in prompts], np.int32).reshape(-1, M, k)
-        if (draws < 0).any() or (draws >= devices).any():
-            raise ValueError(f"a proposer is not a device; use 0 to {devices - 1}")
-        draws = np.ascontiguousarray(draws[order])
-    if "seconds" in prompts[0]:
+    if prompts[0].proposers is not None:
+        draws = np.array([p.proposers for p in prompts], np.int32).reshape(-1, M, k)[order]
+    if prompts[0].seconds is not None:
         services = np.zeros((len(prompts), M + 1, k + 1))
         for index, prompt in enumerate(prompts):
-            rows = prompt["seconds"]
-            if not isinstance(rows, list) or len(rows) != M + 1:
-                raise ValueError(f"seconds of prompt {index} are not {M + 1} lists")
-            for layer, row in enumerate(rows):
+            for layer, row in enumerate(prompt.seconds or ()):
                 services[index, layer, : len(row)] = row
-        if not (np.isfinite(services).all() and (services >= 0).all()):
-            raise ValueError("a service time is negative or not a number")
-        services = np.ascontiguousarray(services[order])
+        services = services[order]
+    owners = np.array([p.owner for p in prompts], np.int32)
     return Recorded(times[order] - times[order][0], owners[order], draws, services)

@@ -14,6 +14,8 @@ import numpy as np
 from numba import int64, njit, uint64
 from numpy.typing import NDArray
 
+from dmoa.simulation.compiled import kept
+
 EXPONENTIAL, DETERMINISTIC, LOGNORMAL, ERLANG, RECORDED = range(5)
 
 _TO_UNIT = 1.0 / 2**53
@@ -82,7 +84,7 @@ def exponential(state):
     return _exponential_at_edge(fraction, layer, state)
 
 
-@njit(cache=True)
+@kept
 def _exponential_at_edge(fraction, layer, state):
     """The one draw in ninety that does not fall inside its layer's rectangle."""
     while True:
@@ -99,7 +101,7 @@ def _exponential_at_edge(fraction, layer, state):
         fraction = bits >> uint64(8)
 
 
-@njit(cache=True)
+@kept
 def normal(state):
     """A standard normal variable (polar method; its second one is thrown away)."""
     while True:
@@ -110,7 +112,7 @@ def normal(state):
             return a * math.sqrt(-2.0 * math.log(square) / square)
 
 
-@njit(cache=True)
+@kept
 def service(law, parameter, samples, state):
     """A service time in units of alpha.
 

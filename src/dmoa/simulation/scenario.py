@@ -253,8 +253,14 @@ def read_tables(path: Path) -> tuple[dict[str, Any], str]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadScenario(f"{path} is not TOML: {error}") from error
-    arrivals = tables.get("arrivals")
-    if isinstance(arrivals, dict) and isinstance(arrivals.get("file"), str):
+    for name, value in tables.items():
+        if name in Scenario.model_fields and not isinstance(value, dict):
+            raise BadScenario(
+                f"{path}, {_line_of(text, (name,))}{name} is {value!r}, not a table; write"
+                f" [{name}] and its keys below it"
+            )
+    arrivals = tables.get("arrivals", {})
+    if isinstance(arrivals.get("file"), str):
         # Files beside the scenario are found from anywhere.
         arrivals["file"] = str(path.parent / arrivals["file"])
     return tables, text

@@ -94,7 +94,24 @@ def simulate(
         scenario = load_scenario(Path(scenario))
     elif not isinstance(scenario, Scenario):
         scenario = scenario_of(dict(scenario))
-    return put_together(scenario, run_replications(scenario, recorded, threads, progress))
+    return put_together(run_replications(scenario, recorded, threads, progress))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A scenario that has been simulated.
+
+    Attributes:
+        load: see `policy_load`, which takes a while for many devices.
+        stable: whether there is a steady state.
+        replications: in order of their seeds.
+    """
+
+    scenario: Scenario
+    network: QueueingNetwork
+    load: float
+    stable: bool
+    replications: list[Replication]
 
 
 def run_replications(
@@ -102,23 +119,23 @@ def run_replications(
     recorded: Recorded | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> list[Replication]:
-    """The replications of a scenario, in order of their seeds."""
+) -> Run:
+    """Run all replications of a scenario; see `simulate`."""
     network = scenario.to_network()
     if scenario.arrivals.file is not None:
         recorded = load_arrivals(
             scenario.arrivals.file, network.size, network.layers, network.proposers
         )
     load = policy_load(scenario, network)
-    stable = is_stable(scenario, network)
-    warmup = scenario.run.warmup
+    # A burst and bounded queues always have a steady state.
+    stable = load < 1 or scenario.is_bounded or scenario.arrivals.law != "poisson"
+    calm, warmup = load, scenario.run.warmup
     if warmup is None:
         warmup = 0
         if stable:
             # Bounds hold the load of what is admitted below 1.
             calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
             warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
-            load = calm
     if scenario.is_plain:
         run = replicate
         compile_kernel()
@@ -141,26 +158,27 @@ def run_replications(
 
         return run(
             scenario, network, seeds[index],
-            warmup=warmup, load=load, stable=stable, recorded=recorded, progress=tell,
+            warmup=warmup, load=calm, stable=stable, recorded=recorded, progress=tell,
         )  # fmt: skip
 
     workers = min(threads or os.cpu_count() or 1, len(seeds))
     if workers == 1:
-        return [one(index) for index in range(len(seeds))]
+        replications = [one(index) for index in range(len(seeds))]
+        return Run(scenario, network, load, stable, replications)
     # Threads are enough: the kernels release the interpreter's lock.
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(one, index) for index in range(len(seeds))]
         try:
-            return [future.result() for future in futures]
+            replications = [future.result() for future in futures]
         finally:
             # After Ctrl-C or a failure the others stop at their next report of progress.
             stopped.set()
+    return Run(scenario, network, load, stable, replications)
 
 
-def put_together(scenario: Scenario, replications: list[Replication]) -> SimulationResult:
+def put_together(run: Run) -> SimulationResult:
     """Means and intervals over replications."""
-    network = scenario.to_network()
-    stable = is_stable(scenario, network)
+    scenario, stable, replications = run.scenario, run.stable, run.replications
     latency: dict[str, Any] = dict.fromkeys(("mean", "half_width", "p50", "p95", "p99"))
     if stable:
         answered = [r.latencies[np.isfinite(r.latencies)] for r in replications]
@@ -170,13 +188,13 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Simulat
             p50, p95, p99 = (float(q) for q in np.quantile(everything, (0.5, 0.95, 0.99)))
             latency = {**asdict(means), "p50": p50, "p95": p95, "p99": p99}
     queue = estimate([r.queue_mean for r in replications])
-    growth = 0.0 if stable else _fastest_growth(network, [r.growth for r in replications])
+    growth = 0.0 if stable else _fastest_growth(run.network, [r.growth for r in replications])
     wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
     return SimulationResult(
         stable=stable,
-        load=policy_load(scenario, network),
+        load=run.load,
         latency=latency,
         queue={**asdict(queue), "max": max(r.longest for r in replications)},
         utilisation=float(np.mean([r.utilisation for r in replications])),
@@ -228,13 +246,6 @@ def _binned(latencies: Array) -> Array:
     count = len(latencies) // width
     means: Array = latencies[: count * width].reshape(count, width).mean(1)
     return means
-
-
-def is_stable(scenario: Scenario, network: QueueingNetwork) -> bool:
-    """Whether the scenario has a steady state (a burst and bounded queues always do)."""
-    if scenario.is_bounded or scenario.arrivals.law != "poisson":
-        return True
-    return policy_load(scenario, network) < 1
 
 
 def policy_load(scenario: Scenario, network: QueueingNetwork) -> float:

@@ -12,9 +12,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dmoa.errors import BadScenario, NoCluster, UsageError
+from dmoa.simulation.arrivals import digest_of
 from dmoa.simulation.fcfs.engine import Progress
 from dmoa.simulation.scenario import Scenario, scenario_of
 from dmoa.simulation.study import StoppedEarly, simulate
@@ -77,15 +78,15 @@ def sweep(
         NoCluster: no scheduler answers at the address.
     """
     everything = points(scenario)
-    keys = [_key(one) for _, one in everything]
+    digests: dict[Path, str] = {}
+    keys = [_key(one, digests) for _, one in everything]
     path = results or _cached(keys)
     done = _read(path)
     missing = [place for place, key in enumerate(keys) if key not in done]
     tasks = [(place, everything[place][1].model_dump(mode="json")) for place in missing]
     running = _on_cluster(tasks, cluster) if cluster else _on_cores(tasks, threads)
     if missing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with _appending(path, named=results is not None) as file:
             if file.tell() and not path.read_text(encoding="utf-8").endswith("\n"):
                 file.write("\n")  # the line that an interruption cut short
             for place, outcome in running:
@@ -150,9 +151,33 @@ def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterat
             yield result
 
 
-def _key(scenario: Scenario) -> str:
-    content = json.dumps(scenario.model_dump(mode="json", exclude={"sweep"}), sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:24]
+def _key(scenario: Scenario, digests: dict[Path, str]) -> str:
+    """What a finished point goes under: all that its outcome depends on.
+
+    Args:
+        digests: of recorded files, by path; read once a sweep, since they can be long.
+    """
+    tables = scenario.model_dump(mode="json", exclude={"sweep"})
+    recorded = scenario.arrivals.file
+    if recorded is not None:
+        if recorded not in digests:
+            digests[recorded] = digest_of(recorded)
+        tables["arrivals"]["digest"] = digests[recorded]
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _appending(path: Path, *, named: bool) -> IO[str]:
+    """The file of finished points, to be added to.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        fix = "name another file" if named else "set DMOA_CACHE to a folder that can be written"
+        raise UsageError(f"finished points cannot be kept in {path}: {error}; {fix}") from error
 
 
 def _cached(keys: list[str]) -> Path:
@@ -168,11 +193,11 @@ def _read(path: Path) -> dict[str, Row]:
     Raises:
         UsageError: the file is something else.
     """
-    if not path.exists():
-        return {}
     found: dict[str, Row] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"results {path} cannot be read: {error}") from error
     for line in lines:

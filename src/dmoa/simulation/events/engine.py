@@ -18,6 +18,7 @@ from dmoa.simulation.scenario import Scenario
 from dmoa.theory.network import QueueingNetwork
 
 _LARGEST = 4000  # devices whose turns among guests can be kept
+_SLICE = 200_000  # events between two reports of progress, at which a run can be interrupted
 
 
 def build_rules(scenario: Scenario, network: QueueingNetwork) -> Rules:
@@ -79,6 +80,19 @@ def new_live(model: Model, rules: Rules, prompts: int) -> Live:
     )
 
 
+def new_results(model: Model, prompts: int) -> Results:
+    """Nothing found yet."""
+    return Results(
+        latencies=np.full(prompts, np.nan),
+        fates=np.zeros(prompts, np.int8),
+        rungs=np.zeros(prompts, np.int8),
+        spent=np.zeros(prompts),
+        closed=np.full(prompts, np.nan),
+        totals=np.zeros(4),
+        queues=np.zeros((2, len(model.alphas)), np.int64),
+    )
+
+
 def compile_detailed() -> None:
     """Load the compiled kernel, or compile it (half a minute, once)."""
     tables = {
@@ -123,22 +137,22 @@ def replicate_detailed(
             state.add_event(live, until, state.DEVICE_FAILS, device, 0)
     if rules.target > 0:
         state.add_event(live, 0.0, state.GOSSIP, 0, 0)
-    results = Results(
-        latencies=np.full(len(times), np.nan),
-        fates=np.zeros(len(times), np.int8),
-        rungs=np.zeros(len(times), np.int8),
-        spent=np.zeros(len(times)),
-        closed=np.full(len(times), np.nan),
-        totals=np.zeros(4),
-        queues=np.zeros((2, network.size), np.int64),
-    )
+    results = new_results(model, len(times))
     since = course.window[0]
     window = np.array(course.window)
     marks = np.array([wanted // 2, wanted - 1])
     stream = new_stream(course.seeds[0])
     begun = time.perf_counter()
-    while not run(model, rules, arrivals, live, results, window, stream, marks, wanted, stable):
-        live = _grown(live)
+    while True:
+        end = run(
+            model, rules, arrivals, live, results, window, stream, marks, wanted, stable, _SLICE
+        )
+        if end == state.DONE:
+            break
+        if end == state.FULL:
+            live = _grown(live)
+        elif progress:
+            progress(min(int(live.counts[state.NEXT_PROMPT]), wanted) / wanted)
     ended = time.perf_counter()
     if progress:
         progress(1.0)

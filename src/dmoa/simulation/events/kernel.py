@@ -6,10 +6,9 @@ slower than `kernel`; both agree on a plain trace (a test).
 """
 
 import numpy as np
-from numba import njit
 
 from dmoa.policies import admission
-from dmoa.simulation.compiled import compiled
+from dmoa.simulation.compiled import compiled, kept
 from dmoa.simulation.events.state import (
     ANSWERED,
     BEFORE,
@@ -17,11 +16,13 @@ from dmoa.simulation.events.state import (
     DEVICE,
     DEVICE_FAILS,
     DEVICE_RETURNS,
+    DONE,
     EVENTS,
     FAILED,
     FREE,
     FREE_TASK,
     FREE_TASKS,
+    FULL,
     GOSSIP,
     LAYER,
     LONGEST,
@@ -29,6 +30,8 @@ from dmoa.simulation.events.state import (
     NEXT,
     NEXT_PROMPT,
     OPEN,
+    OVER,
+    PAUSED,
     PROMPT,
     QUEUED,
     REFUSED,
@@ -48,8 +51,8 @@ from dmoa.simulation.events.state import (
 from dmoa.simulation.fcfs.kernel import BACKLOG, WEIGHTED, draw_uniform, draw_weighted, keep_least
 from dmoa.simulation.random_numbers import exponential, service, uniform
 
-admits = njit(cache=True)(admission.admits)
-next_rung = njit(cache=True)(admission.next_rung)
+admits = kept(admission.admits)
+next_rung = kept(admission.next_rung)
 
 
 @compiled()
@@ -72,17 +75,7 @@ def _leave_queue(live, task):
 
 @compiled()
 def _forget(live, task):
-    """Give a task's row back; its end, if it is still to come, will not be ours."""
-    prompt = live.tasks[task, PROMPT]
-    sibling = live.first[prompt]
-    if sibling == task:
-        live.first[prompt] = live.tasks[task, SIBLING]
-    else:
-        while sibling >= 0 and live.tasks[sibling, SIBLING] != task:
-            sibling = live.tasks[sibling, SIBLING]
-        if sibling >= 0:
-            live.tasks[sibling, SIBLING] = live.tasks[task, SIBLING]
-    live.tasks[task, SIBLING] = -1
+    """Give back the row of a task that is in no layer; its end, if still to come, is nobody's."""
     live.tasks[task, STATE] = FREE
     live.tasks[task, VERSION] += 1
     live.tasks[task, NEXT] = live.counts[FREE_TASK]
@@ -148,7 +141,9 @@ def _drop_layer(model, rules, live, owners, prompt, time):
     while task >= 0:
         following = live.tasks[task, SIBLING]
         live.tasks[task, SIBLING] = -1
-        if rules.cancel:
+        if live.tasks[task, STATE] == OVER:
+            _forget(live, task)
+        elif rules.cancel:
             _take_out(model, rules, live, owners, task, time)
         else:
             live.tasks[task, LAYER] = -1
@@ -294,7 +289,8 @@ def _task_done(model, rules, arrivals, live, results, random, prompt, time):
 
 
 @compiled()
-def _works_in_layer(live, prompt, device):
+def _was_asked(live, prompt, device):
+    """Whether a prompt's current layer has asked a device, whatever came of it."""
     task = live.first[prompt]
     while task >= 0:
         if live.tasks[task, DEVICE] == device:
@@ -305,13 +301,13 @@ def _works_in_layer(live, prompt, device):
 
 @compiled()
 def _move_on(model, rules, arrivals, live, results, random, prompt, time):
-    """A proposer of a prompt has gone: another device takes its task, or nobody does."""
+    """A proposer of a prompt has gone: a device not yet asked takes its task, or nobody does."""
     owners = arrivals.owners
     owner = owners[prompt]
     count = _draw(model, live, random, owner, len(model.alphas) - 1)
     for place in range(count):
         device = live.candidates[place]
-        if _works_in_layer(live, prompt, device):
+        if _was_asked(live, prompt, device):
             continue
         drawn = service(model.law, model.parameter, model.samples, random)
         seconds = drawn * model.alphas[device] * model.lengths[min(live.layer[prompt], 1)]
@@ -329,15 +325,20 @@ def _device_fails(model, rules, arrivals, live, results, random, device, time):
     live.up[device] = False
     moved = -1
     for task in range(len(live.tasks)):
-        if live.tasks[task, DEVICE] == device and live.tasks[task, STATE] != FREE:
+        state = live.tasks[task, STATE]
+        if live.tasks[task, DEVICE] == device and state in (WAITING, SERVING):
             prompt, layer = live.tasks[task, PROMPT], live.tasks[task, LAYER]
-            if live.tasks[task, STATE] == WAITING:
+            if state == WAITING:
                 _leave_queue(live, task)
             else:
                 live.serving[device] -= 1
                 live.counts[SERVED] -= 1
-            _forget(live, task)
-            if owners[prompt] != device and layer >= 0 and layer == live.layer[prompt]:
+            if layer < 0:
+                _forget(live, task)
+                continue
+            live.tasks[task, STATE] = OVER
+            live.tasks[task, VERSION] += 1
+            if owners[prompt] != device:
                 live.chain[prompt] = moved
                 moved = prompt
     for prompt in range(len(live.layer)):
@@ -401,7 +402,10 @@ def _handle(model, rules, arrivals, live, results, random, time):
         results.spent[prompt] += live.seconds[subject]
         live.serving[device] -= 1
         live.counts[SERVED] -= 1
-        _forget(live, subject)
+        if wanted:
+            live.tasks[subject, STATE] = OVER
+        else:
+            _forget(live, subject)
         if wanted:
             owner = arrivals.owners[prompt]
             live.left[prompt] -= 1
@@ -418,8 +422,18 @@ def _handle(model, rules, arrivals, live, results, random, time):
         add_event(live, time + rules.age, GOSSIP, 0, 0)
 
 
+@compiled()
+def _rows_needed(model, live):
+    """Rows of tasks that the next event may take at most, before it gives any back."""
+    layer = model.proposers + 2
+    if live.counts[EVENTS] > 0 and live.events[0, 0] == DEVICE_FAILS:
+        device = live.events[0, 1]
+        return layer * (live.waiting[device] + live.serving[device] + 1)
+    return layer
+
+
 @compiled(nogil=True)
-def run(model, rules, arrivals, live, results, window, random, marks, wanted, until_closed):
+def run(model, rules, arrivals, live, results, window, random, marks, wanted, until_closed, events):
     """Simulate until the first `wanted` prompts are closed, or until the last of them arrives.
 
     Args:
@@ -433,24 +447,28 @@ def run(model, rules, arrivals, live, results, window, random, marks, wanted, un
         marks: two prompts at whose arrival the queues are noted, shape (2,).
         wanted: how many prompts, the first ones, are wanted.
         until_closed: whether to wait for what becomes of them.
+        events: how many to handle at most, so that the caller can be interrupted.
 
     Returns:
-        False when there is no room for more tasks or events: grow, and call again.
+        DONE; FULL when there is no room for more tasks or events: grow, and call again; PAUSED
+        after so many events: call again.
     """
     counts = live.counts
-    spare = 2 * model.first_slot[-1] + 4 * model.proposers + 16
     end = 0
-    while True:
-        if counts[FREE_TASKS] <= model.proposers + 1 or len(live.times) - counts[EVENTS] < spare:
-            return False
+    for _ in range(events):
+        rows = _rows_needed(model, live)
+        # A task that is added or cancelled starts one service at most, and so adds one event.
+        spare = 2 * model.first_slot[-1] + 4 * rows
+        if counts[FREE_TASKS] < rows or len(live.times) - counts[EVENTS] < spare:
+            return FULL
         prompt = counts[NEXT_PROMPT]
         if until_closed:
             while end < wanted and results.fates[end] != OPEN:
                 end += 1
             if end == wanted:
-                return True
+                return DONE
         elif prompt >= wanted:
-            return True
+            return DONE
         arrives = prompt < len(arrivals.times)
         event = live.times[0] if counts[EVENTS] > 0 else np.inf
         if arrives and arrivals.times[prompt] < event:
@@ -466,4 +484,5 @@ def run(model, rules, arrivals, live, results, window, random, marks, wanted, un
             _advance_clock(live, results, window, event)
             _handle(model, rules, arrivals, live, results, random, event)
         else:
-            return True
+            return DONE
+    return PAUSED

@@ -11,8 +11,10 @@ from dmoa.simulation.compiled import compiled
 OPEN, ANSWERED, REFUSED, FAILED, LOST = range(5)
 # kinds of events
 TASK_END, DEVICE_FAILS, DEVICE_RETURNS, GOSSIP = range(4)
-# states of a task
-FREE, WAITING, SERVING = range(3)
+# states of a task; one that is over is kept until its layer ends, since its device was asked
+FREE, WAITING, SERVING, OVER = range(4)
+# how a slice of a run ends
+DONE, FULL, PAUSED = range(3)
 # columns of a task
 PROMPT, LAYER, DEVICE, STATE, NEXT, BEFORE, SIBLING, VERSION = range(8)
 # places in `counts`
@@ -90,7 +92,8 @@ class Live(NamedTuple):
         pending: its tasks not done in that layer, shape (prompts,).
         missing: tasks that may still be out when the layer ends, shape (prompts,).
         left: tasks still to do for it, shape (prompts,).
-        first: its first task in the current layer, -1 for none, shape (prompts,).
+        first: its first task in the current layer, -1 for none; with the siblings these are
+            all that the layer has asked for, shape (prompts,).
         chain: the next prompt that a failed device worked for, shape (prompts,).
         times: of events, a heap, shape (events,).
         events: kind, subject, version of each, shape (events, 3).

@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dmoa.simulation.compiled import kept
+
 # columns of `records`
 FOLLOWING = 0
 # places in `counters`
@@ -117,7 +119,7 @@ def _push_today(prompt, time, times, heap, counters):
     heap[hole] = prompt
 
 
-@njit(cache=True)
+@kept
 def open_next_day(times, records, first, heap, counters, scale):
     """Move the events of the next day into the heap."""
     day = counters[DAY] + 1
@@ -147,7 +149,7 @@ def open_next_day(times, records, first, heap, counters, scale):
         _rescale(times, records, first, heap, counters, scale)
 
 
-@njit(cache=True)
+@kept
 def _rescale(times, records, first, heap, counters, scale):
     """Sort all later events into days sixteen times as long."""
     now = (counters[DAY] + 1) / scale[0]
@@ -169,7 +171,7 @@ def _rescale(times, records, first, heap, counters, scale):
         pending = later
 
 
-@njit(cache=True)
+@kept
 def _copy_events(old, new):
     """Put all events of one calendar into another, empty one that has their times."""
     times, records, first, heap, counters, scale = new

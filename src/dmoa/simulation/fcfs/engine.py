@@ -315,10 +315,7 @@ def replicate(
     begun = time.perf_counter()
     growth = np.zeros(0)
     if stable:
-        for chunk in range(1, _CHUNKS + 1):
-            engine.advance(wanted * chunk // _CHUNKS)
-            if progress:
-                progress(chunk / _CHUNKS)
+        _advance(engine, 0, wanted, wanted, progress)
         engine.advance(len(times))
         engine.advance(len(times), math.inf)
     else:
@@ -341,18 +338,23 @@ def replicate(
     )
 
 
+def _advance(engine: Engine, since: int, upto: int, wanted: int, progress: Progress | None) -> None:
+    """Let prompts arrive, in pieces after each of which progress is told."""
+    for chunk in range(1, _CHUNKS + 1):
+        arrived = since + (upto - since) * chunk // _CHUNKS
+        engine.advance(arrived)
+        if progress:
+            progress(arrived / wanted)
+
+
 def _measure_growth(
     engine: Engine, times: NDArray[np.float64], wanted: int, progress: Progress | None
 ) -> NDArray[np.float64]:
     """Slope of each device's queue over the later half of the arrivals, shape (n,)."""
     half = wanted // 2
-    engine.advance(half)
-    if progress:
-        progress(0.5)
+    _advance(engine, 0, half, wanted, progress)
     before = engine.queues(float(times[half - 1]))
-    engine.advance(wanted)
-    if progress:
-        progress(1.0)
+    _advance(engine, half, wanted, wanted, progress)
     after = engine.queues(float(times[wanted - 1]))
     return (after - before) / float(times[wanted - 1] - times[half - 1])
 

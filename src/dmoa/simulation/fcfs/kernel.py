@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dmoa.policies import proposers
-from dmoa.simulation.compiled import compiled
+from dmoa.simulation.compiled import compiled, kept
 from dmoa.simulation.fcfs.calendar import DAY, LATER, TODAY, open_next_day, pop_today, push
 from dmoa.simulation.random_numbers import EXPONENTIAL, exponential, service, uniform
 
@@ -27,9 +27,9 @@ WAITED, BUSY = range(2)
 # places in `counts`
 NEXT, OPEN, TASKS, LONGEST, UNMEASURED, FREE_WAIT, ROOM = range(7)
 
-draw_uniform = njit(cache=True)(proposers.draw_uniform)
-draw_weighted = njit(cache=True)(proposers.draw_weighted)
-keep_least = njit(cache=True)(proposers.keep_least)
+draw_uniform = kept(proposers.draw_uniform)
+draw_weighted = kept(proposers.draw_weighted)
+keep_least = kept(proposers.keep_least)
 
 
 class Model(NamedTuple):
@@ -159,7 +159,7 @@ def _earliest_slot(device, first_slot, free_at):
     return slot
 
 
-@njit(cache=True)
+@kept
 def _queued(device, time, first_slot, free_at, starts, after, heads, waiting, counts):
     """Tasks queued and in service at a device."""
     expire(device, time, starts, after, heads, waiting, counts)
@@ -325,7 +325,7 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
     return finished
 
 
-@njit(cache=True)
+@kept
 def expire_all(state, time):
     """Take tasks that have started by `time` out of all devices' waiting tasks."""
     for device in range(len(state.waiting)):
