@@ -23,7 +23,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 
-from dmoa.evaluation.alpacaeval import read_annotations
+from dmoa.llm.annotations import read_annotations
 from dmoa.selection import consensus
 from dmoa.selection.features import AGREEMENT, FEATURES, SHAPE, describe
 from dmoa.selection.peers import PeerQuality

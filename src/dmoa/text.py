@@ -31,3 +31,9 @@ def printable(text: str, limit: int | None = None) -> str:
     if limit is not None and len(shown) > limit:
         return shown[: max(0, limit - 1)] + "…"
     return shown
+
+
+def shortened(text: str, width: int = 60) -> str:
+    """A text of any length as one quoted line, for messages."""
+    line = " ".join(text.split())
+    return repr(line if len(line) <= width else line[: width - 1] + "…")

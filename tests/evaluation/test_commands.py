@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dmoa.cli import main as cli
-from dmoa.evaluation.alpacaeval import read_annotations
+from dmoa.llm.annotations import read_annotations
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dmoa.evaluation.alpacaeval import Annotation
+    from dmoa.llm.annotations import Annotation
 
 
 def score(
@@ -37,10 +37,11 @@ def score(
     """Score AlpacaEval annotations: win rate, standard error, length-controlled win rate."""
     from dmoa.cli.output import print_json, say
     from dmoa.evaluation import alpacaeval, winrate
+    from dmoa.llm.annotations import read_annotations
 
-    rows = alpacaeval.read_annotations(file)
+    rows = read_annotations(file)
     if baseline is not None:
-        rows = alpacaeval.with_baseline(rows, alpacaeval.read_annotations(baseline))
+        rows = alpacaeval.with_baseline(rows, read_annotations(baseline))
     if judge is not None:
         rows = _judged(rows, judge, results or file.with_name(f"{file.name}.judge.jsonl"))
         if annotations is not None:

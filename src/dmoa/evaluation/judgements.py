@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 from filelock import FileLock, Timeout
 
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import Annotation
+from dmoa.llm.annotations import Annotation
 
 CallOutcome = Literal["judged", "nonsense", "refused", "timed out", "rate limited", "failed"]
 

@@ -22,8 +22,8 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from dmoa.errors import DmoaError, UsageError
-from dmoa.evaluation.alpacaeval import Annotation
 from dmoa.evaluation.judgements import CallOutcome, Judgement, Judgements, key_of, opened
+from dmoa.llm.annotations import Annotation
 
 # Both outputs go in as JSON strings, so that no output can close its own quotes.
 _QUESTION = """\

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import Annotation, read_annotations
 from dmoa.evaluation.arena import Arena, MemoryArena
 from dmoa.evaluation.experiment import Batch, Conditions, Experiment, Job
 from dmoa.evaluation.grid import Row, Way
 from dmoa.evaluation.intervals import Bootstrap
 from dmoa.evaluation.outcomes import Outcomes
 from dmoa.evaluation.winrate import win_rate
+from dmoa.llm.annotations import Annotation, read_annotations
 from dmoa.llm.recorded import replay
 from dmoa.protocol.packing import strip_reasoning
 

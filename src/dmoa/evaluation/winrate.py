@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dmoa.errors import DmoaError, UsageError
-from dmoa.evaluation.alpacaeval import Annotation
+from dmoa.llm.annotations import Annotation
 
 TABLE_COLUMNS = (
     "index",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dmoa.errors import LLMError
-from dmoa.evaluation.alpacaeval import read_annotations
+from dmoa.llm.annotations import read_annotations
 from dmoa.llm.scripted import ScriptedLLM
 from dmoa.protocol.conversation import Message
 

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from dmoa.errors import UsageError
 from dmoa.evaluation.alpacaeval import (
-    Annotation,
     complaints,
-    read_annotations,
     with_baseline,
     write_annotations,
     write_outputs,
 )
+from dmoa.llm.annotations import Annotation, read_annotations
 
 ROW = {"instruction": "Add 2 and 2.", "output": "4", "generator": "m", "preference": 1.25}
 OFFICIAL = {

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from dmoa.cli.main import app
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import Annotation, read_annotations, write_outputs
+from dmoa.evaluation.alpacaeval import write_outputs
 from dmoa.evaluation.judgements import opened
 from dmoa.evaluation.judges import Judge, JudgeUnavailable
+from dmoa.llm.annotations import Annotation, read_annotations
 
 Body = dict[str, Any]
 Answer = tuple[int, Body | bytes, dict[str, str]]

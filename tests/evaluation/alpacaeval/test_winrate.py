@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 
 from dmoa.cli.main import app, main
 from dmoa.errors import UsageError
-from dmoa.evaluation.alpacaeval import Annotation, write_annotations, write_outputs
+from dmoa.evaluation.alpacaeval import write_annotations, write_outputs
 from dmoa.evaluation.winrate import (
     TABLE_COLUMNS,
     NoLengthControl,
     length_controlled_win_rate,
     win_rate,
 )
+from dmoa.llm.annotations import Annotation
 
 
 def test_a_worked_example() -> None:
