@@ -53,7 +53,7 @@ def command_line() -> str:
         lines += ["", f"## {name}", "", " ".join((command.help or "").split()), ""]
         rows = [
             parameter_row(p)
-            for p in command.params
+            for p in command.get_params(typer.Context(command))
             if not getattr(p, "hidden", False) and "--help" not in p.opts
         ]
         if rows:

@@ -250,7 +250,7 @@ async def test_what_up_refuses_and_how_it_says_so(tmp_path: Path) -> None:
             (["--connect", "tcp/192.0.2.7:7447"], {}, 2, "Add --open"),
             (["--connect", "somewhere"], {}, 2, "'somewhere' is no address"),
             (["--multicast"], {}, 2, "needs --open"),
-            (["--discipline", "lifo"], {}, 2, "setting discipline = 'lifo'"),
+            (["--discipline", "lifo"], {}, 2, "'lifo' is not one of 'fcfs', 'owner-first'"),
             (["--layers", "9"], {}, 2, "setting layers = 9"),
             (["--llm", str(tmp_path / "no.gguf")], {}, 2, "no.gguf: No such file"),
             (["--llm", "openai:http://127.0.0.1:1/v1#m"], {}, 1, "no OpenAI-compatible server"),

@@ -15,9 +15,9 @@ from dmoa.cli.plan import plan
 from dmoa.cli.replay import replay
 from dmoa.cli.reproduce import reproduce
 from dmoa.cli.score import score
-from dmoa.cli.simulate import simulate
+from dmoa.cli.simulate import SimulateCommand, simulate
 from dmoa.cli.status import status
-from dmoa.cli.up import up
+from dmoa.cli.up import UpCommand, up
 from dmoa.errors import DmoaError
 
 app = typer.Typer(
@@ -51,13 +51,13 @@ def tour(
 
 
 app.command(rich_help_panel=TRY)(demo)
-app.command(rich_help_panel=RUN)(up)
+app.command(rich_help_panel=RUN, cls=UpCommand)(up)
 app.command(rich_help_panel=RUN)(ask)
 app.command(rich_help_panel=RUN)(chat)
 app.command(rich_help_panel=RUN)(status)
 app.add_typer(models, name="models", rich_help_panel=RUN)
 app.command(rich_help_panel=STUDY)(plan)
-app.command(rich_help_panel=STUDY)(simulate)
+app.command(rich_help_panel=STUDY, cls=SimulateCommand)(simulate)
 app.command(rich_help_panel=STUDY)(replay)
 app.add_typer(evaluate, name="eval", rich_help_panel=STUDY)
 app.command(rich_help_panel=STUDY)(score)

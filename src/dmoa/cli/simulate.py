@@ -1,70 +1,32 @@
 """`dmoa simulate`: what a network does, by simulation."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmoa.cli.numbers import parse_numbers, parse_whole_numbers
+from dmoa.cli.from_model import given, options_from, required
 from dmoa.errors import UsageError
+
+if TYPE_CHECKING:
+    from dmoa.simulation.scenario import Scenario
 
 Option = typer.Option
 
 
+def _scenario() -> "type[Scenario]":
+    from dmoa.simulation.scenario import Scenario
+
+    return Scenario
+
+
+SimulateCommand = options_from(_scenario)
+
+
 def simulate(
+    ctx: typer.Context,
     scenario: Annotated[
         Path | None, typer.Argument(help="A scenario file (TOML); flags change single values.")
-    ] = None,
-    devices: Annotated[int | None, Option(help="Number of devices.")] = None,
-    alpha: Annotated[
-        str | None, Option(help="Mean service time in seconds; one, or one a device: 1,1,1,4.")
-    ] = None,
-    rate: Annotated[
-        str | None, Option(help="Prompts per second per user; one, or one a user.")
-    ] = None,
-    slots: Annotated[
-        str | None, Option(help="Tasks that a device serves at once; one, or one a device.")
-    ] = None,
-    layers: Annotated[int | None, Option(help="M.")] = None,
-    proposers: Annotated[int | None, Option(help="k.")] = None,
-    service: Annotated[
-        Literal["exponential", "deterministic", "lognormal", "erlang"] | None,
-        Option(help="Law of the service times."),
-    ] = None,
-    cv: Annotated[
-        float | None, Option(help="Coefficient of variation of lognormal service times.")
-    ] = None,
-    shape: Annotated[int | None, Option(help="Shape of Erlang service times.")] = None,
-    prompts: Annotated[
-        int | None, Option(help="Measured prompts in each replication, warm-up not counted.")
-    ] = None,
-    replications: Annotated[int | None, Option(help="Independent runs.")] = None,
-    seed: Annotated[int | None, Option(help="The result depends on it alone.")] = None,
-    warmup: Annotated[
-        int | None, Option(help="Prompts left out at the start; found when not given.")
-    ] = None,
-    policy: Annotated[
-        Literal["uniform", "backlog", "weighted"] | None, Option(help="Who proposes.")
-    ] = None,
-    sample: Annotated[
-        int | None, Option(help="Devices of which `backlog` takes the k least loaded.")
-    ] = None,
-    discipline: Annotated[
-        Literal["fcfs", "owner-first"] | None, Option(help="Order of service.")
-    ] = None,
-    arrivals: Annotated[
-        Literal["poisson", "burst"] | None,
-        Option(help="For ever, or this many prompts from an empty network."),
-    ] = None,
-    bound: Annotated[int | None, Option(help="Most tasks that wait at a device.")] = None,
-    cancel: Annotated[
-        bool | None, Option("--cancel/--no-cancel", help="Cancel work that nobody needs.")
-    ] = None,
-    target: Annotated[
-        float | None, Option(help="Admit prompts at the door for this latency, seconds.")
-    ] = None,
-    ladder: Annotated[
-        bool | None, Option("--ladder/--no-ladder", help="Lower M and k before refusing.")
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -86,38 +48,13 @@ def simulate(
     """Simulate a network: latency, queues and their intervals."""
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; use 1 or more")
-    given: dict[str, dict[str, Any]] = {
-        "network": {
-            "devices": devices,
-            "alpha": parse_numbers("--alpha", alpha),
-            "rate": parse_numbers("--rate", rate),
-            "slots": parse_whole_numbers("--slots", slots),
-        },
-        "protocol": {
-            "layers": layers,
-            "proposers": proposers,
-            "policy": policy,
-            "sample": sample,
-            "discipline": discipline,
-        },
-        "service": {"law": service, "cv": cv, "shape": shape},
-        "arrivals": {"law": arrivals},
-        "queue": {"bound": bound, "cancel": cancel},
-        "admission": {"target": target, "ladder": ladder},
-        "run": {
-            "prompts": prompts,
-            "replications": replications,
-            "seed": seed,
-            "warmup": warmup,
-        },
-    }
     from dmoa.report.simulation import FILE_KINDS, PICTURE_KINDS, check_kind
     from dmoa.simulation.extra import needed
 
     needed()
     check_kind(output, FILE_KINDS, "--output")
     check_kind(picture, PICTURE_KINDS, "--picture")
-    tables, text = _tables(scenario, given)
+    tables, text = _tables(scenario, ctx)
     tables.setdefault("sweep", {}).update(_parse_vary(vary or []))
     if tables["sweep"]:
         _sweep(tables, text, output, picture, results, cluster, threads, as_json)
@@ -127,25 +64,21 @@ def simulate(
     _single(tables, text, output, picture, threads, as_json)
 
 
-def _tables(path: Path | None, given: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], str]:
+def _tables(path: Path | None, ctx: typer.Context) -> tuple[dict[str, Any], str]:
     """The scenario's tables, flags over file, and the file's text."""
     from dmoa.simulation.scenario import read_tables
 
     tables, text = read_tables(path) if path else ({}, "")
-    for name, values in given.items():
-        chosen = {key: value for key, value in values.items() if value is not None}
-        if not chosen:
-            continue
+    for name, chosen in given(ctx).items():
         old = tables.get(name, {})
-        if name == "service" and chosen.get("law", old.get("law")) != old.get("law"):
+        if "law" in chosen and chosen["law"] != old.get("law"):
             old = {}  # another law has other parameters
         tables[name] = {**old, **chosen}
         text = ""  # a fault may be a flag's: name no line of the file
     if path is None:
-        for table, keys in (("network", ("alpha", "rate")), ("protocol", ("layers", "proposers"))):
-            for key in keys:
-                if key not in tables.get(table, {}):
-                    raise UsageError(f"--{key} is missing; give it, or a scenario file")
+        for flag in required(ctx):
+            if flag.key not in tables.get(flag.table, {}):
+                raise UsageError(f"{flag.spelling} is missing; give it, or a scenario file")
     return tables, text
 
 

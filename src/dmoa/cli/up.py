@@ -1,71 +1,34 @@
 """`dmoa up`: run this device."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-Opt = typer.Option
+from dmoa.cli.from_model import given, options_from
+
+if TYPE_CHECKING:
+    from dmoa.node.settings import Settings
+
+
+def _settings() -> "type[Settings]":
+    from dmoa.node.settings import Settings
+
+    return Settings
+
+
+# A key on a command line is seen by everybody on the machine.
+UpCommand = options_from(_settings, left_out=("api_key",))
 
 
 def up(
-    name: Annotated[str | None, Opt(help="What people call this device.")] = None,
-    llm: Annotated[
-        str | None,
-        Opt(
-            help="smollm2, pocket:NAME, a path or hf: name of a GGUF file, or openai:URL#MODEL (its"
-            " key in DMOA_LLM_KEY). By default a server on this machine is looked for."
-        ),
-    ] = None,
-    listen: Annotated[
-        list[str] | None,
-        Opt(help="Where other devices reach this one, as tcp/127.0.0.1:7447; may repeat."),
-    ] = None,
-    connect: Annotated[
-        list[str] | None, Opt(help="A device that is known; one is enough; may repeat.")
-    ] = None,
-    api: Annotated[
-        str | None, Opt(help="Host and port of the OpenAI API.  (default 127.0.0.1:8765)")
-    ] = None,
-    state: Annotated[Path | None, Opt(help="Folder of the device's identity.")] = None,
-    discipline: Annotated[
-        str | None, Opt(help="Order of the queue: fcfs or owner-first.  (default fcfs)")
-    ] = None,
-    open_network: Annotated[
-        bool, Opt("--open", help="Let devices of other machines in, without protection.")
-    ] = False,
-    multicast: Annotated[
-        bool, Opt("--multicast", help="Find devices of the local network; needs --open.")
-    ] = False,
-    api_key_file: Annotated[
-        Path | None, Opt(help="Keys of which clients must show one, one a line.")
-    ] = None,
-    context: Annotated[int | None, Opt(help="Tokens of the context window.")] = None,
-    threads: Annotated[int | None, Opt(help="CPU threads of a model in this process.")] = None,
-    slots: Annotated[
-        int | None, Opt(help="Inferences at once, for servers that batch.  (default 1)")
-    ] = None,
-    layers: Annotated[
-        int | None, Opt(help="M of the model dmoa. (default 1, or 0 where all LLMs are the same)")
-    ] = None,
-    proposers: Annotated[int | None, Opt(help="k of the model dmoa.  (default 3)")] = None,
-    aggregation: Annotated[
-        str | None,
-        Opt(help="What dmoa does with drafts: synthesise, select or vote. (default synthesise)"),
-    ] = None,
-    early_stop: Annotated[
-        bool, Opt("--early-stop", help="Stop dmoa's layers when drafts agree.")
-    ] = False,
-    fallback: Annotated[
-        bool, Opt("--fallback", help="Answer alone while others' drafts are hardly ever better.")
-    ] = False,
+    ctx: typer.Context,
     with_parent: Annotated[
-        bool, Opt("--with-parent", hidden=True, help="End when stdin closes.")
+        bool, typer.Option("--with-parent", hidden=True, help="End when stdin closes.")
     ] = False,
 ) -> None:
     """Run this device: join the network and serve the OpenAI API.
 
-    Everything here, and more, can also be set in dmoa.toml or by DMOA_... in the environment.
+    Everything here can also be set in dmoa.toml or by DMOA_... in the environment.
     """
     import asyncio
 
@@ -73,27 +36,7 @@ def up(
     from dmoa.node.process import serve
     from dmoa.node.settings import load_settings
 
-    flags: dict[str, Any] = {
-        "name": name,
-        "llm": llm,
-        "listen": listen,
-        "connect": connect,
-        "api": api,
-        "state": state,
-        "discipline": discipline,
-        "open": open_network or None,
-        "multicast": multicast or None,
-        "api_key_file": api_key_file,
-        "context": context,
-        "threads": threads,
-        "slots": slots,
-        "layers": layers,
-        "proposers": proposers,
-        "aggregation": aggregation,
-        "early_stop": early_stop or None,
-        "fallback": fallback or None,
-    }
-    settings = load_settings(flags)
+    settings = load_settings(given(ctx))
     chosen = settings.llm or _choose_llm()
 
     async def run() -> None:

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     open: bool = False
     """Let devices of other machines in, without protection."""
     multicast: bool = False
-    """Find devices of the local network."""
+    """Find devices of the local network; needs `open`."""
     api: str = "127.0.0.1:8765"
     """Host and port of the HTTP API."""
     api_key_file: Path | None = None
@@ -60,7 +60,8 @@ class Settings(BaseSettings):
     api_key: str | None = None
     """One such key."""
     llm: str | None = None
-    """The LLM, as `dmoa up --llm` reads it; by default a server that runs on this machine."""
+    """`smollm2`, `pocket:NAME`, a path or `hf:` name of a GGUF file, or `openai:URL#MODEL` (its key
+    in DMOA_LLM_KEY); by default a server that runs on this machine."""
     context: int | None = Field(None, ge=128)
     """Tokens of the context window, when the LLM's own is not wanted."""
     threads: int | None = Field(None, ge=1)

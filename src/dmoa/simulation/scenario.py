@@ -25,42 +25,63 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):
-    """A table of a scenario file: unknown keys are errors, values do not change."""
+    """A table of a scenario file: unknown keys are errors, values do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The words below each key are the help of its flag.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NetworkTable(Table):
     """Devices and users; one value for all, or one a device. Rates are prompts/s per user."""
 
     devices: Annotated[int, Field(ge=1)] | None = None
+    """Number of devices; not needed where something is listed for each."""
     alpha: Positive | list[Positive]
+    """Mean service time in seconds; one, or one a device: 1,1,1,4."""
     rate: NotNegative | list[NotNegative]
+    """Prompts per second per user; one, or one a user."""
     slots: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = 1
+    """Tasks that a device serves at once; one, or one a device."""
     neighbours: Literal["all"] | list[list[int]] = "all"
+    """For each device those that it may ask."""
 
 
 class ProtocolTable(Table):
     """M, k, and the rules by which proposers are chosen and queues are served."""
 
     layers: Annotated[int, Field(ge=0, le=LIMITS.layers)]
+    """M."""
     proposers: Annotated[int, Field(ge=0, le=LIMITS.proposers)]
+    """k."""
     policy: Literal["uniform", "backlog", "weighted"] = "uniform"
+    """Who proposes: anybody, the least loaded, or fast devices more often."""
     sample: Annotated[int, Field(ge=1)] | None = None
+    """Devices of which `backlog` takes the k least loaded; all others when left out."""
     discipline: Literal["fcfs", "owner-first"] = "fcfs"
+    """Order of service."""
     quorum: Annotated[int, Field(ge=1)] | None = None
+    """Responses that end a layer; all when left out."""
     first: Positive = 1.0
+    """Length of a task of the first layer, in units of alpha."""
     refining: Positive = 1.0
+    """Length of a task of a later layer, in units of alpha."""
     aggregating: Positive = 1.0
+    """Length of the aggregation, in units of alpha."""
 
 
 class ServiceTable(Table):
     """The law of service times; its mean is alpha of the device."""
 
     law: Literal["exponential", "deterministic", "lognormal", "erlang", "recorded"] = "exponential"
+    """Law of the service times."""
     cv: Positive | None = None
+    """Coefficient of variation of lognormal service times."""
     shape: Annotated[int, Field(ge=1)] | None = None
+    """Shape of Erlang service times."""
     times: list[NotNegative] = []
+    """Recorded service times, scaled to mean alpha."""
 
     @model_validator(mode="after")
     def _matches_law(self) -> "ServiceTable":
@@ -80,7 +101,9 @@ class ArrivalsTable(Table):
     """How prompts arrive: for ever (poisson), from empty and no more (burst), or from a file."""
 
     law: Literal["poisson", "burst", "recorded"] = "poisson"
+    """For ever, as many prompts as are measured from an empty network, or from a file."""
     file: Path | None = None
+    """Recorded prompts, see docs/simulation.md."""
 
     @model_validator(mode="after")
     def _matches_law(self) -> "ArrivalsTable":
@@ -93,22 +116,29 @@ class QueueTable(Table):
     """Bounds of the queues, and what becomes of work that nobody needs any more."""
 
     bound: Annotated[int, Field(ge=1)] | None = None
+    """Most tasks that wait at a device."""
     cancel: bool = False
+    """Cancel work that nobody needs."""
 
 
 class AdmissionTable(Table):
     """Admission at the door; off without a target latency."""
 
     target: Positive | None = None
+    """Admit prompts at the door for this latency, seconds."""
     ladder: bool = False
+    """Lower M and k before refusing."""
     age: NotNegative = 10.0
+    """Seconds between two rounds of gossip about the work of all devices."""
 
 
 class FailuresTable(Table):
     """Devices that fail and come back; both means in seconds, off without them."""
 
     mean_up: Positive | None = None
+    """Mean seconds until a device fails."""
     mean_down: Positive | None = None
+    """Mean seconds until it is back."""
 
     @model_validator(mode="after")
     def _both(self) -> "FailuresTable":
@@ -121,9 +151,13 @@ class RunTable(Table):
     """How long, how often, from which seed; warm-up is found when not given."""
 
     prompts: Annotated[int, Field(ge=10, le=100_000_000)] = 200_000
+    """Measured prompts in each replication, warm-up not counted."""
     replications: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Independent runs."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """The result depends on it alone."""
     warmup: Annotated[int, Field(ge=0)] | None = None
+    """Prompts left out at the start; found when not given."""
 
 
 class Scenario(Table):
