@@ -107,7 +107,10 @@ class Writing:
 
     def verdict(self) -> DmoaError:
         """What it means that no device could answer."""
-        for kind in (ContextExceeded, QueueFull, RequestRefused, FormMissed):
+        windows = [f for f in self._failures if isinstance(f, ContextExceeded)]
+        if windows and len(windows) == len(self._failures):
+            return max(windows, key=lambda failure: failure.window)
+        for kind in (QueueFull, RequestRefused, FormMissed):
             if all(isinstance(failure, kind) for failure in self._failures):
                 return self._failures[-1]
         causes = "; ".join(dict.fromkeys(str(failure) for failure in self._failures))
