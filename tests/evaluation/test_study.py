@@ -10,8 +10,9 @@ from dmoa.errors import UsageError
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.arena import Arena, MemoryArena
 from dmoa.evaluation.committees import Study, measure, plurality
-from dmoa.evaluation.findings import findings
+from dmoa.evaluation.findings import Findings, findings
 from dmoa.evaluation.grid import PAPER_ROWS, Row, Way, alone, methods_of, rows_of
+from dmoa.evaluation.intervals import Interval
 from dmoa.evaluation.outcomes import opened
 from dmoa.llm.scripted import ScriptedLLM
 from dmoa.protocol.conversation import Message
@@ -40,7 +41,7 @@ class School:
         return await MemoryArena.open([self.llm(name) for name in names])
 
 
-def run(study: Study, path: Path, tell: Any = lambda share: None) -> tuple[dict[str, Any], int]:
+def run(study: Study, path: Path, tell: Any = lambda share: None) -> tuple[Findings, int]:
     school = School(study)
     with opened(path, study.settings()) as outcomes:
         best = run_virtual(measure(study, outcomes, school.open, tell))
@@ -51,35 +52,36 @@ def run(study: Study, path: Path, tell: Any = lambda share: None) -> tuple[dict[
 def test_a_study_measures_rows_and_baselines(tmp_path: Path) -> None:
     study = Study(64, 3, rows=(Row(0, 0), Row(1, 1), Row(1, 3)))
     found, _ = run(study, tmp_path / "o.jsonl")
-    rows = {(r["team"], r["layers"], r["proposers"]): r for r in found["rows"]}
+    rows = {(r.team, r.layers, r.proposers): r for r in found.rows}
     assert set(rows) == {(t, *r) for t in ("same", "diverse") for r in ((0, 0), (1, 1), (1, 3))}
     whole = rows["diverse", 1, 3]
-    assert whole["accuracy"] == {"mean": 100.0, "low": 100.0, "high": 100.0}
-    assert whole["tasks"] == whole["spent"] == 5
-    assert whole["drafts"]["some_right"]["accuracy"]["mean"] == 100.0
+    assert whole.accuracy == Interval(100.0, 100.0, 100.0)
+    assert whole.tasks == whole.spent == 5
+    assert whole.drafts is not None
+    assert whole.drafts.some_right.accuracy.mean == 100.0
     # Equal LLMs know no more together than one of them.
-    assert rows["same", 1, 3]["accuracy"] == rows["same", 0, 0]["accuracy"]
-    assert rows["same", 0, 0]["accuracy"]["mean"] == 25.0
-    assert set(whole["against"]) == {
+    assert rows["same", 1, 3].accuracy == rows["same", 0, 0].accuracy
+    assert rows["same", 0, 0].accuracy.mean == 25.0
+    assert set(whole.against) == {
         "own", "own, greedy", "best", "best, greedy", "own, voted", "best, voted", "all, voted",
         "self-moa",
     }  # fmt: skip
-    assert {b["tasks"] for b in whole["against"].values()} == {1, 5}
-    assert whole["against"]["self-moa"]["accuracy"]["mean"] == 25.0
-    assert whole["against"]["own"]["difference"]["mean"] == 75.0
+    assert {b.tasks for b in whole.against.values()} == {1, 5}
+    assert whole.against["self-moa"].accuracy.mean == 25.0
+    assert whole.against["own"].difference.mean == 75.0
 
 
 def test_latency_and_queue_are_those_of_the_devices(tmp_path: Path) -> None:
     study = Study(16, 3, rows=(Row(0, 0), Row(1, 1)), teams=("diverse",), baselines=False)
     found, _ = run(study, tmp_path / "o.jsonl")
-    alone_row, committee = found["rows"]
+    alone_row, committee = found.rows
     # Service takes 1 s; users who ask only themselves never wait.
-    assert alone_row["service"] == pytest.approx(1.0)
-    assert alone_row["latency"] == pytest.approx(1.0, abs=1e-3)
-    assert alone_row["queue"] == pytest.approx(0.0, abs=1e-3)
-    assert committee["latency"] > 2.0
-    assert committee["queue"] > 0
-    assert committee["burst"]["latency"]["mean"] > alone_row["burst"]["latency"]["mean"]
+    assert alone_row.service == pytest.approx(1.0)
+    assert alone_row.latency == pytest.approx(1.0, abs=1e-3)
+    assert alone_row.queue == pytest.approx(0.0, abs=1e-3)
+    assert committee.latency > 2.0
+    assert committee.queue > 0
+    assert committee.burst.latency.mean > alone_row.burst.latency.mean
 
 
 @pytest.mark.slow
@@ -88,7 +90,7 @@ def test_a_poisson_stream_waits_more_the_faster_it_comes(tmp_path: Path) -> None
     for rate in (0.01, 0.3):
         study = Study(80, 3, rows=(Row(1, 1),), teams=("diverse",), baselines=False, rate=rate)
         found, _ = run(study, tmp_path / f"{rate}.jsonl")
-        latency.append(found["rows"][0]["latency"])
+        latency.append(found.rows[0].latency)
     assert 2.0 <= latency[0] < 2.3 < latency[1]
 
 
@@ -114,9 +116,9 @@ def test_an_interrupted_run_pays_for_nothing_twice(tmp_path: Path) -> None:
     assert kept >= 90
     again, asked_again = run(study, path)
     assert asked_again < asked
-    for mine, other in zip(whole["rows"], again["rows"], strict=True):
-        assert mine["accuracy"] == other["accuracy"]
-        assert mine["against"] == other["against"]
+    for mine, other in zip(whole.rows, again.rows, strict=True):
+        assert mine.accuracy == other.accuracy
+        assert mine.against == other.against
     assert run(study, path)[1] == 0
 
 

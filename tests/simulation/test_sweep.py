@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numba
 import pytest
@@ -23,8 +24,8 @@ def grid(**sweeps):
     )
 
 
-def without_speed(rows):
-    return [{k: v for k, v in row.items() if k != "tasks_per_second"} for row in rows]
+def without_speed(found):
+    return [(p.values, replace(p.result, tasks_per_second=0.0)) for p in found]
 
 
 def test_all_combinations_come_in_order():
@@ -36,7 +37,7 @@ def test_all_combinations_come_in_order():
 def test_a_sweep_does_not_depend_on_threads():
     one, two = (sweep(grid(), threads=t) for t in (1, 2))
     assert without_speed(one) == without_speed(two)
-    assert [row["point"]["protocol.layers"] for row in one] == [1, 2] * 3
+    assert [point.values["protocol.layers"] for point in one] == [1, 2] * 3
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path):
@@ -79,7 +80,7 @@ def test_a_changed_recording_is_simulated_anew(tmp_path):
                 "sweep": {"run.seed": [1]},
             }
         )
-        return sweep(scenario, results=results, threads=1)[0]["latency"]["mean"]
+        return sweep(scenario, results=results, threads=1)[0].result.latency["mean"]
 
     assert [latency(2), latency(5), latency(2)] == [3, 6, 3]
     assert len(results.read_text().splitlines()) == 2  # the third was known

@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from dmoa.evaluation.committees import Study
+    from dmoa.evaluation.findings import Findings
 
 evaluate = typer.Typer(
     name="eval",
@@ -60,6 +61,8 @@ def pocketqa(
     as_json: Json = False,
 ) -> None:
     """Accuracy on PocketQA by M and k, with baselines at equal numbers of inferences."""
+    from msgspec import to_builtins
+
     from dmoa.cli.output import print_json
     from dmoa.cli.tables import print_table
     from dmoa.errors import UsageError
@@ -85,13 +88,13 @@ def pocketqa(
     )
     found = run_study(study, out or default_folder(study))
     if as_json:
-        print_json(found)
+        print_json(to_builtins(found))
         return
     print_table(quality.rows_table(found))
     if study.baselines:
         print_table(quality.baselines_table(found))
         print_table(quality.singles_table(found))
-    if found["steps"]:
+    if found.steps:
         print_table(quality.steps_table(found))
 
 
@@ -107,9 +110,11 @@ def default_folder(study: "Study") -> Path:
     return cache_folder() / "eval" / "-".join(["pocketqa", f"seed{study.seed}", *marks])
 
 
-def run_study(study: "Study", folder: Path) -> dict[str, Any]:
+def run_study(study: "Study", folder: Path) -> "Findings":
     """Measure what is missing, and write result and picture beside the outcomes."""
     import json
+
+    from msgspec import to_builtins
 
     from dmoa.cli.output import say
     from dmoa.cli.progress import bar
@@ -126,7 +131,8 @@ def run_study(study: "Study", folder: Path) -> dict[str, Any]:
         with bar("questions") as tell:
             best = asyncio.run(measure(study, outcomes, devices, tell))
         found = findings(study, outcomes, best)
-    (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    printed = json.dumps(to_builtins(found), indent=1)
+    (folder / "result.json").write_text(printed + "\n", encoding="utf-8")
     pareto_picture(folder / "pareto.svg", found)
     say(f"note: outcomes, result and picture are in {folder}")
     return found
@@ -154,6 +160,8 @@ def alpacaeval(
 ) -> None:
     """Win rates of choosing among published outputs of real models, one model a device."""
     import json
+
+    from msgspec import to_builtins
 
     from dmoa.cli.output import print_json, say
     from dmoa.cli.progress import bar
@@ -184,9 +192,10 @@ def alpacaeval(
                     folder / f"{way.name}-{owner}.json",
                     study_of.chosen(study, outcomes, way, owner),
                 )
-    (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    printed = to_builtins(found)
+    (folder / "result.json").write_text(json.dumps(printed, indent=1) + "\n", encoding="utf-8")
     say(f"note: outcomes, result and outputs are in {folder}")
     if as_json:
-        print_json(found)
+        print_json(printed)
         return
     print_table(recorded_table(found))

@@ -64,13 +64,15 @@ def plan(
         raise UsageError("--layers and --proposers go together; give both, or none for a table")
     given = _devices(node, key, alpha, rate, devices)
 
+    def memory(found: Plan) -> float | None:
+        if found.queue_mean is None:
+            return None
+        return queue_bytes(
+            found.queue_mean, found.layers, found.proposers, prompt_bytes, response_bytes
+        )
+
     def row(found: Plan) -> dict[str, Any]:
-        memory = None
-        if found.queue_mean is not None:
-            memory = queue_bytes(
-                found.queue_mean, found.layers, found.proposers, prompt_bytes, response_bytes
-            )
-        return {**found.to_dict(), "queue_bytes": memory}
+        return {**found.to_dict(), "queue_bytes": memory(found)}
 
     if layers is not None and proposers is not None:
         plans = [planned(layers=layers, proposers=proposers, cv=cv, **given)]
@@ -84,7 +86,7 @@ def plan(
     if as_json:
         print_json(result)
         return
-    print_table(plan_table([row(p) for p in plans]))
+    print_table(plan_table(plans, [memory(p) for p in plans]))
     stdout().print(verdict(plans, latency=latency, p95=p95, queue=queue))
 
 

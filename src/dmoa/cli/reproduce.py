@@ -1,9 +1,12 @@
 """`dmoa reproduce`: the paper's tables and theorem, next to ours."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dmoa.evaluation.findings import Findings
 
 reproduce = typer.Typer(
     name="reproduce", help="The paper's tables and theorem, next to ours.", no_args_is_help=True
@@ -30,6 +33,8 @@ def tables(
     as_json: Json = False,
 ) -> None:
     """Tables I and II: the paper's burst, a steady state, and what pocket LLMs get right."""
+    from msgspec import to_builtins
+
     from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
@@ -42,19 +47,19 @@ def tables(
     measured = shipped() if questions is None else _measure(questions, seed)
     with bar("bursts and steady states") as tell:
         found = reproduce_tables(draws, seed, tell)
-    found["pocketqa"] = beside_the_paper(found, measured)
+    beside = beside_the_paper(found, measured)
     if picture:
         burst_picture(picture, found)
     if as_json:
-        print_json(found)
+        print_json({**to_builtins(found), "pocketqa": to_builtins(beside)})
         return
-    for name in ("I", "II"):
-        print_table(burst_table(name, found[name], draws))
-        print_table(steady_table(name, found[name]))
-        print_table(accuracy_table(name, found["pocketqa"]))
+    for name, table in (("I", found.first), ("II", found.second)):
+        print_table(burst_table(name, table, draws))
+        print_table(steady_table(name, table))
+        print_table(accuracy_table(name, beside))
 
 
-def _measure(questions: int, seed: int) -> dict[str, Any]:
+def _measure(questions: int, seed: int) -> "Findings":
     """The paper's rows on PocketQA, through the real protocol."""
     from dmoa.cli.eval import default_folder, run_study
     from dmoa.evaluation.committees import Study
@@ -71,6 +76,8 @@ def theorem(
     as_json: Json = False,
 ) -> None:
     """Theorem 1: queues are bounded below load 1 and grow above it, in seven configurations."""
+    from msgspec import to_builtins
+
     from dmoa.cli.output import print_json
     from dmoa.cli.progress import bar
     from dmoa.cli.tables import print_table
@@ -84,10 +91,11 @@ def theorem(
     if picture:
         theorem_picture(picture, found)
     if as_json:
-        for one in found["configurations"]:
+        printed = to_builtins(found)
+        for one in printed["configurations"]:
             for side in one["loads"]:
                 del side["path"]
-        print_json(found)
+        print_json(printed)
         return
     print_table(theorem_table(found))
 

@@ -118,25 +118,25 @@ def _single(
     scenario = scenario_of(tables, text)
     with bar("simulating") as tell:
         run = run_replications(scenario, threads=threads, progress=tell)
-    outcome = put_together(run).to_dict()
-    if not outcome["stable"]:
+    outcome = put_together(run)
+    if not outcome.stable:
         say(
-            f"not stable: load is {outcome['load']:.4g}, so there is no steady state; the"
-            f" longest queue grows by {outcome['growth_per_second']:.4g} tasks/s"
+            f"not stable: load is {outcome.load:.4g}, so there is no steady state; the"
+            f" longest queue grows by {outcome.growth_per_second:.4g} tasks/s"
         )
-    elif not outcome["warmup"]["settled"]:
+    elif not outcome.warmup["settled"]:
         say("warning: the run is too short to leave the warm-up behind; use more --prompts")
     if output:
-        write_rows(output, [outcome])
+        write_rows(output, [outcome.to_dict()])
     if picture:
-        if outcome["latency"]["mean"] is None:
+        if outcome.latency["mean"] is None:
             raise UsageError("there are no latencies to draw; lower the rate, or leave --picture")
         import numpy as np
 
         latencies = np.concatenate([r.latencies for r in run.replications])
-        histogram(picture, latencies[np.isfinite(latencies)], outcome["latency"]["mean"])
+        histogram(picture, latencies[np.isfinite(latencies)], outcome.latency["mean"])
     if as_json:
-        print_json(outcome)
+        print_json(outcome.to_dict())
     else:
         print_table(outcome_table(outcome))
 
@@ -160,12 +160,12 @@ def _sweep(
 
     scenario = scenario_of(tables, text)
     with bar("sweeping") as tell:
-        rows = sweep(scenario, results=results, cluster=cluster, threads=threads, progress=tell)
+        points = sweep(scenario, results=results, cluster=cluster, threads=threads, progress=tell)
     if output:
-        write_rows(output, rows)
+        write_rows(output, [point.to_dict() for point in points])
     if picture:
-        sweep_picture(picture, rows)
+        sweep_picture(picture, points)
     if as_json:
-        print_json({"points": rows})
+        print_json({"points": [point.to_dict() for point in points]})
     else:
-        print_table(sweep_table(rows))
+        print_table(sweep_table(points))

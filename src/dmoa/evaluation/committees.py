@@ -12,7 +12,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+
+import msgspec
 
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.arena import OpenArena
@@ -22,6 +23,18 @@ from dmoa.evaluation.outcomes import GradedAnswer, Outcomes
 from dmoa.protocol.aggregation import Method
 
 TEAMS = ("same", "diverse")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a results file must agree with: not how many questions, rows or teams."""
+
+    benchmark: str
+    world: int
+    seed: int
+    llms: tuple[str, ...]
+    hidden: bool
+    live: bool
+    rate: float | None
 
 
 @dataclass(frozen=True)
@@ -49,17 +62,17 @@ class Study:
     live: bool = False
     rate: float | None = None
 
-    def settings(self) -> dict[str, Any]:
-        """What a results file must agree with: not how many questions, rows or teams."""
-        return {
-            "benchmark": "pocketqa",
-            "world": pocketqa.SEED,
-            "seed": self.seed,
-            "llms": list(self.llms),
-            "hidden": self.hidden,
-            "live": self.live,
-            "rate": self.rate,
-        }
+    def settings(self) -> Settings:
+        """What a results file must agree with."""
+        return Settings(
+            benchmark="pocketqa",
+            world=pocketqa.SEED,
+            seed=self.seed,
+            llms=self.llms,
+            hidden=self.hidden,
+            live=self.live,
+            rate=self.rate,
+        )
 
     @cached_property
     def asked(self) -> list[pocketqa.Question]:

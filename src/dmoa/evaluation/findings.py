@@ -6,36 +6,122 @@ paired question by question.
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+
+import msgspec
 
 from dmoa.evaluation import pocketqa
-from dmoa.evaluation.committees import Study, plurality
+from dmoa.evaluation.committees import Settings, Study, plurality
 from dmoa.evaluation.grid import Row, Way, alone
-from dmoa.evaluation.intervals import Bootstrap
+from dmoa.evaluation.intervals import Bootstrap, Interval
 from dmoa.evaluation.outcomes import GradedAnswer, Inference, Outcomes
-from dmoa.evaluation.timing import as_burst, as_run
+from dmoa.evaluation.timing import Bursts, as_burst, as_run
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Percent right by another rule, and what the row has more, in points."""
+
+    accuracy: Interval
+    difference: Interval
+
+
+class Drafts(msgspec.Struct, frozen=True):
+    """What the last drafts would have given by other rules."""
+
+    plurality: Compared
+    sure_plurality: Compared
+    some_right: Compared
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """Another way to spend inferences, and what the row has more, in points."""
+
+    tasks: int
+    accuracy: Interval
+    difference: Interval
+
+
+class RowFindings(msgspec.Struct, frozen=True):
+    """One way of asking a team: percent right, cost, times, and what it is compared with.
+
+    Attributes:
+        tasks: inferences of a question as planned.
+        spent: as they were, on average.
+        tokens: of a question on average.
+        drafts: None without layers.
+        against: baselines by name; empty if they were not measured.
+    """
+
+    team: str
+    layers: int
+    proposers: int
+    method: str
+    tasks: int
+    spent: float
+    accuracy: Interval
+    tokens: float
+    latency: float
+    latency_p95: float
+    queue: float
+    service: float
+    burst: Bursts
+    drafts: Drafts | None
+    against: dict[str, Baseline]
+
+
+class Single(msgspec.Struct, frozen=True):
+    """An LLM alone, percent right: sampled, and greedily."""
+
+    accuracy: Interval
+    greedy: Interval
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Two rows compared: inferences and points that the second has more."""
+
+    before: str = msgspec.field(name="from")
+    after: str = msgspec.field(name="to")
+    tasks: int
+    difference: Interval
+
+
+class Findings(Settings, frozen=True, kw_only=True):
+    """All that a study says.
+
+    Attributes:
+        temperature: of the LLMs.
+        best: the best single LLM, in hindsight; None without baselines.
+        singles: every LLM alone, by name; empty without baselines.
+    """
+
+    questions: int
+    temperature: str
+    best: str | None
+    singles: dict[str, Single]
+    rows: list[RowFindings]
+    steps: list[Step]
+
 
 Bits = list[float]
 """Of each question, whether it was answered rightly; a share where several samples count."""
 
 
-def findings(study: Study, outcomes: Outcomes, best: str | None) -> dict[str, Any]:
-    """All that is printed, as one object."""
+def findings(study: Study, outcomes: Outcomes, best: str | None) -> Findings:
+    """All that the outcomes of a study say."""
     found = _Findings(study, outcomes, best)
     rows = [
         found.row(team, way)
         for team in study.teams
         for way in [*([alone()] if Row(0, 0) in study.rows else []), *study.committees]
     ]
-    return {
-        **study.settings(),
-        "questions": study.questions,
-        "temperature": "the LLMs' own",
-        "best": best,
-        "singles": found.singles() if study.baselines else {},
-        "rows": rows,
-        "steps": found.steps(),
-    }
+    return Findings(
+        **msgspec.structs.asdict(study.settings()),
+        questions=study.questions,
+        temperature="the LLMs' own",
+        best=best,
+        singles=found.singles() if study.baselines else {},
+        rows=rows,
+        steps=found.steps(),
+    )
 
 
 class _Findings:
@@ -67,26 +153,26 @@ class _Findings:
 
     # --- rows ----------------------------------------------------------------------------
 
-    def row(self, team: str, way: Way) -> dict[str, Any]:
+    def row(self, team: str, way: Way) -> RowFindings:
         """Accuracy, cost and baselines of one way of asking a team."""
         chosen = self.study.of_row(self.outcomes, team, way)
         bits = self.bits(team, way)
-        return {
-            "team": team,
-            "layers": way.row.layers,
-            "proposers": way.row.proposers,
-            "method": way.method,
-            "tasks": way.tasks,
-            "spent": statistics.fmean(o.tasks for o in chosen),
-            "accuracy": self.bootstrap.percent(bits),
-            "tokens": statistics.fmean(o.prompt_tokens + o.completion_tokens for o in chosen),
-            **as_run(chosen, len(self.study.llms)),
-            "burst": as_burst(chosen, self.study.seed),
-            "drafts": self._drafts(chosen, way.row.layers, bits) if way.row.layers else None,
-            "against": self._against(way, bits) if self.study.baselines and way.row.layers else {},
-        }
+        return RowFindings(
+            team=team,
+            layers=way.row.layers,
+            proposers=way.row.proposers,
+            method=way.method,
+            tasks=way.tasks,
+            spent=statistics.fmean(o.tasks for o in chosen),
+            accuracy=self.bootstrap.percent(bits),
+            tokens=statistics.fmean(o.prompt_tokens + o.completion_tokens for o in chosen),
+            **msgspec.structs.asdict(as_run(chosen, len(self.study.llms))),
+            burst=as_burst(chosen, self.study.seed),
+            drafts=self._drafts(chosen, way.row.layers, bits) if way.row.layers else None,
+            against=self._against(way, bits) if self.study.baselines and way.row.layers else {},
+        )
 
-    def _drafts(self, outcomes: Sequence[GradedAnswer], layers: int, bits: Bits) -> dict[str, Any]:
+    def _drafts(self, outcomes: Sequence[GradedAnswer], layers: int, bits: Bits) -> Drafts:
         """What the last drafts would have given by other rules, and what the row has more."""
         texts = [[inference.text for inference in last_drafts(o, layers)] for o in outcomes]
         rules: dict[str, Callable[[list[str], pocketqa.Question], bool]] = {
@@ -97,20 +183,15 @@ class _Findings:
         found = {}
         for name, rule in rules.items():
             by_rule = [float(rule(d, q)) for d, q in zip(texts, self.questions, strict=True)]
-            found[name] = {
-                "accuracy": self.bootstrap.percent(by_rule),
-                "difference": self._difference(bits, by_rule),
-            }
-        return found
+            found[name] = Compared(self.bootstrap.percent(by_rule), self._difference(bits, by_rule))
+        return Drafts(**found)
 
-    def _against(self, way: Way, bits: Bits) -> dict[str, Any]:
+    def _against(self, way: Way, bits: Bits) -> dict[str, Baseline]:
         """The baselines of a row: inferences, accuracy, and what the row has more, paired."""
         return {
-            name: {
-                "tasks": tasks,
-                "accuracy": self.bootstrap.percent(baseline),
-                "difference": self._difference(bits, baseline),
-            }
+            name: Baseline(
+                tasks, self.bootstrap.percent(baseline), self._difference(bits, baseline)
+            )
             for name, (tasks, baseline) in self._baselines(way).items()
         }
 
@@ -151,23 +232,23 @@ class _Findings:
             ),
         }
 
-    def _difference(self, more: Bits, less: Bits) -> dict[str, float]:
+    def _difference(self, more: Bits, less: Bits) -> Interval:
         return self.bootstrap.percent([a - b for a, b in zip(more, less, strict=True)])
 
     # --- beside the rows -----------------------------------------------------------------
 
-    def singles(self) -> dict[str, Any]:
+    def singles(self) -> dict[str, Single]:
         """Every LLM alone: sampled, and greedily."""
         ways = [alone(sample) for sample in range(self.study.samples)]
         return {
-            llm: {
-                "accuracy": self.bootstrap.percent(self.single(_always(llm), ways)),
-                "greedy": self.bootstrap.percent(self.single(_always(llm), [alone(greedy=True)])),
-            }
+            llm: Single(
+                self.bootstrap.percent(self.single(_always(llm), ways)),
+                self.bootstrap.percent(self.single(_always(llm), [alone(greedy=True)])),
+            )
             for llm in self.study.llms
         }
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> list[Step]:
         """Neighbouring rows compared: one more proposer, one more layer, different LLMs."""
         study, ways = self.study, [*self.study.committees]
         if Row(0, 0) in study.rows:
@@ -188,17 +269,17 @@ class _Findings:
                     found.append(self._step(team, Way(way.row), team, way))
         return found
 
-    def _step(self, team: str, way: Way, to_team: str, to: Way) -> dict[str, Any]:
+    def _step(self, team: str, way: Way, to_team: str, to: Way) -> Step:
         before, after = (
             self.bits(t, alone() if w.row == Row(0, 0) else w)
             for t, w in ((team, way), (to_team, to))
         )
-        return {
-            "from": f"{team} {way.name}",
-            "to": f"{to_team} {to.name}",
-            "tasks": to.tasks - way.tasks,
-            "difference": self._difference(after, before),
-        }
+        return Step(
+            before=f"{team} {way.name}",
+            after=f"{to_team} {to.name}",
+            tasks=to.tasks - way.tasks,
+            difference=self._difference(after, before),
+        )
 
 
 def last_drafts(outcome: GradedAnswer, layers: int) -> list[Inference]:

@@ -6,12 +6,21 @@ The same resamples serve all rows, so that a difference of two rows is resampled
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 Array = Any  # numpy arrays of one number a question
 
 RESAMPLES = 4000
 LEVEL = 0.95
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A mean, and its 95 % percentile interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 class Bootstrap:
@@ -30,15 +39,15 @@ class Bootstrap:
         self.n = n
         self.seed = seed
 
-    def mean(self, values: Sequence[float] | Array) -> dict[str, float]:
-        """The mean of one number a question, and its 95 % percentile interval."""
+    def mean(self, values: Sequence[float] | Array) -> Interval:
+        """The mean of one number a question, and its interval."""
         array = np.asarray(values, dtype=np.float64)
         means = self._counts @ array.astype(np.float32) / self.n
         low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-        values_of = {"mean": array.mean(), "low": low, "high": high}
         # Single precision serves for resampling; its noise is cut off.
-        return {name: round(float(value), 6) for name, value in values_of.items()}
+        return Interval(*(round(float(value), 6) for value in (array.mean(), low, high)))
 
-    def percent(self, values: Sequence[float] | Array) -> dict[str, float]:
+    def percent(self, values: Sequence[float] | Array) -> Interval:
         """As `mean`, in percent, for values from 0 to 1 and their differences."""
-        return {name: round(100 * value, 4) for name, value in self.mean(values).items()}
+        found = self.mean(values)
+        return Interval(*(round(100 * value, 4) for value in (found.mean, found.low, found.high)))

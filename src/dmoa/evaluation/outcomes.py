@@ -120,7 +120,7 @@ class Outcomes:
 
 
 @contextlib.contextmanager
-def opened(path: Path, settings: dict[str, Any]) -> Iterator[Outcomes]:
+def opened(path: Path, settings: msgspec.Struct) -> Iterator[Outcomes]:
     """A results file, new or continued.
 
     Args:
@@ -130,7 +130,8 @@ def opened(path: Path, settings: dict[str, Any]) -> Iterator[Outcomes]:
     Raises:
         UsageError: the file is another experiment's, is broken, or is in use.
     """
-    header = {"dmoa_eval": FORMAT, **settings}
+    # As it will be read again: tuples are lists.
+    header = {"dmoa_eval": FORMAT, **msgspec.json.decode(msgspec.json.encode(settings))}
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

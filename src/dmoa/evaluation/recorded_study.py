@@ -10,13 +10,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from dmoa.errors import UsageError
 from dmoa.evaluation.arena import Arena, MemoryArena
 from dmoa.evaluation.experiment import Batch, Conditions, Experiment, Job
 from dmoa.evaluation.grid import Row, Way
-from dmoa.evaluation.intervals import Bootstrap
+from dmoa.evaluation.intervals import Bootstrap, Interval
 from dmoa.evaluation.outcomes import Outcomes
 from dmoa.evaluation.winrate import win_rate
 from dmoa.formats.alpacaeval import Annotation, read_annotations
@@ -105,6 +106,33 @@ def _in_one_order(
     return Recorded(prompts, rows, paths, passed_over)
 
 
+class RecordedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a results file must agree with."""
+
+    benchmark: str
+    models: tuple[str, ...]
+    prompts: int
+    seed: int
+
+
+class RecordedRow(msgspec.Struct, frozen=True):
+    """Win rate in percent of one way to answer, and the points it has more than the best model."""
+
+    name: str
+    tasks: int
+    win_rate: float
+    standard_error: float | None
+    interval: Interval
+    difference: Interval
+
+
+class RecordedFindings(RecordedSettings, frozen=True, kw_only=True):
+    """Win rates of the rows and of what they are compared with; `best` is the best model."""
+
+    best: str
+    rows: list[RecordedRow]
+
+
 @dataclass(frozen=True)
 class RecordedStudy:
     """What is measured: rows of one layer, and the seed of draws and orders."""
@@ -113,14 +141,14 @@ class RecordedStudy:
     rows: tuple[Row, ...]
     seed: int
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> RecordedSettings:
         """What a results file must agree with."""
-        return {
-            "benchmark": "alpacaeval",
-            "models": list(self.recorded.models),
-            "prompts": len(self.recorded.prompts),
-            "seed": self.seed,
-        }
+        return RecordedSettings(
+            benchmark="alpacaeval",
+            models=self.recorded.models,
+            prompts=len(self.recorded.prompts),
+            seed=self.seed,
+        )
 
     @property
     def ways(self) -> list[Way]:
@@ -179,8 +207,8 @@ async def measure_recorded(
         await experiment.close()
 
 
-def findings_recorded(study: RecordedStudy, outcomes: Outcomes) -> dict[str, Any]:
-    """Win rates of the rows and of what they are compared with, as one object."""
+def findings_recorded(study: RecordedStudy, outcomes: Outcomes) -> RecordedFindings:
+    """Win rates of the rows and of what they are compared with."""
     recorded, bootstrap = study.recorded, Bootstrap(len(study.recorded.prompts), study.seed)
     n = range(len(recorded.prompts))
     wins = {
@@ -189,16 +217,17 @@ def findings_recorded(study: RecordedStudy, outcomes: Outcomes) -> dict[str, Any
     }
     best = max(wins, key=lambda model: statistics.fmean(wins[model]))
 
-    def entry(name: str, mine: Sequence[float], tasks: int) -> dict[str, Any]:
+    def entry(name: str, mine: Sequence[float], tasks: int) -> RecordedRow:
         score = win_rate(value + 1 for value in mine)
-        return {
-            "name": name,
-            "tasks": tasks,
-            "win_rate": score.win_rate,
-            "standard_error": score.standard_error,
-            "interval": bootstrap.percent(mine),
-            "difference": bootstrap.percent([a - b for a, b in zip(mine, wins[best], strict=True)]),
-        }
+        assert score.win_rate is not None  # every output is judged
+        return RecordedRow(
+            name=name,
+            tasks=tasks,
+            win_rate=score.win_rate,
+            standard_error=score.standard_error,
+            interval=bootstrap.percent(mine),
+            difference=bootstrap.percent([a - b for a, b in zip(mine, wins[best], strict=True)]),
+        )
 
     found = [entry(model, wins[model], 1) for model in recorded.models]
     everybody = len(recorded.models)
@@ -213,7 +242,7 @@ def findings_recorded(study: RecordedStudy, outcomes: Outcomes) -> dict[str, Any
         ]
         found.append(entry(f"dmoa-{way.name}", mine, way.tasks))
     found.append(entry("oracle", [max(wins[m][i] for m in wins) for i in n], everybody))
-    return {**study.settings(), "best": best, "rows": found}
+    return RecordedFindings(**msgspec.structs.asdict(study.settings()), best=best, rows=found)
 
 
 def chosen(study: RecordedStudy, outcomes: Outcomes, way: Way, owner: str) -> list[Annotation]:

@@ -9,12 +9,13 @@ their measured service times are replayed on devices that serve in order of arri
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from dmoa.evaluation.outcomes import GradedAnswer
 from dmoa.simulation.published.replay import TracedPrompt, replay_prompts
+from dmoa.simulation.statistics import Spread, spread
 
 BURST = 10
 """Prompts of the paper's experiment."""
@@ -30,8 +31,25 @@ def mean_service(outcomes: Sequence[GradedAnswer]) -> float:
     return statistics.fmean(i.service_seconds for o in outcomes for i in o.inferences)
 
 
-def as_run(outcomes: Sequence[GradedAnswer], devices: int) -> dict[str, float]:
-    """Mean latency in seconds, its 95th percentile, mean queue per device, mean service time."""
+class Times(msgspec.Struct, frozen=True):
+    """Seconds, and waiting tasks per device: means, and a 95th percentile."""
+
+    latency: float
+    latency_p95: float
+    queue: float
+    service: float
+
+
+class Bursts(msgspec.Struct, frozen=True):
+    """Seconds, and waiting tasks per device, of so many bursts of ten."""
+
+    draws: int
+    latency: Spread
+    queue: Spread
+
+
+def as_run(outcomes: Sequence[GradedAnswer], devices: int) -> Times:
+    """Latency, queue and service time as they were."""
     spans: dict[tuple[int, str], list[GradedAnswer]] = defaultdict(list)
     for outcome in outcomes:
         spans[outcome.session, outcome.team].append(outcome)
@@ -41,16 +59,16 @@ def as_run(outcomes: Sequence[GradedAnswer], devices: int) -> dict[str, float]:
     )
     waited = sum(i.queue_seconds for o in outcomes for i in o.inferences)
     seconds = [outcome.seconds for outcome in outcomes]
-    return {
-        "latency": statistics.fmean(seconds),
-        "latency_p95": float(np.quantile(seconds, 0.95)),
-        "queue": waited / observed / devices if observed else 0.0,
-        "service": mean_service(outcomes),
-    }
+    return Times(
+        latency=statistics.fmean(seconds),
+        latency_p95=float(np.quantile(seconds, 0.95)),
+        queue=waited / observed / devices if observed else 0.0,
+        service=mean_service(outcomes),
+    )
 
 
-def as_burst(outcomes: Sequence[GradedAnswer], seed: int, draws: int = DRAWS) -> dict[str, Any]:
-    """Latency in seconds and queue of bursts of ten: mean, and what 90 % of them lie between.
+def as_burst(outcomes: Sequence[GradedAnswer], seed: int, draws: int = DRAWS) -> Bursts:
+    """Latency and queue of bursts of ten.
 
     Args:
         outcomes: of one row.
@@ -68,7 +86,7 @@ def as_burst(outcomes: Sequence[GradedAnswer], seed: int, draws: int = DRAWS) ->
         ]
         figures = replay_prompts(burst).true
         latency[draw], queue[draw] = figures.latency, figures.queue
-    return {"draws": draws, "latency": _spread(latency), "queue": _spread(queue)}
+    return Bursts(draws, spread(latency), spread(queue))
 
 
 def _prompt(outcome: GradedAnswer, arrival: float) -> TracedPrompt:
@@ -77,8 +95,3 @@ def _prompt(outcome: GradedAnswer, arrival: float) -> TracedPrompt:
         for layer in outcome.layers
     )
     return TracedPrompt(arrival, outcome.owner + 1, layers)
-
-
-def _spread(values: Any) -> dict[str, float]:
-    low, high = np.quantile(values, (0.05, 0.95))
-    return {"mean": float(values.mean()), "p5": float(low), "p95": float(high)}

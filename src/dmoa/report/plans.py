@@ -1,8 +1,8 @@
 """Plans as a table, a sentence, and a picture of latency against load."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmoa.report.simulation import number
 from dmoa.simulation.planner import SIMULATION, Plan, largest, plan
@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 _LOADS = (0.05, 0.2, 0.4, 0.55, 0.7, 0.8, 0.87, 0.92, 0.95)
 
 
-def plan_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
-    """One (M, k) a row."""
+def plan_table(plans: Sequence[Plan], memory: Sequence[float | None]) -> "Table":
+    """One (M, k) a row.
+
+    Args:
+        plans: the rows.
+        memory: bytes of the mean queue of each.
+    """
     from rich import box
     from rich.table import Table
 
-    methods = {row["method"] for row in rows if row["latency_mean"] is not None}
+    methods = {plan.method for plan in plans if plan.latency_mean is not None}
     source = "a simulation" if SIMULATION in methods else "formulas (approximations)"
     caption = f"limits in prompts/s per user; seconds; latency and queue by {source}"
     table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -27,21 +32,20 @@ def plan_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
         "latency", "p95", "queue", "kB", "growth/s",
     ):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        memory = row["queue_bytes"]
+    for row, taken in zip(plans, memory, strict=True):
         table.add_row(
-            str(row["layers"]),
-            str(row["proposers"]),
-            str(row["tasks_per_prompt"]),
-            number(row["load"], 3),
-            "[green]stable[/]" if row["stable"] else "[red]unstable[/]",
-            number(row["rate_limit"], 3),
-            number(row["rate_limit_selected"], 3),
-            number(row["latency_mean"], 3),
-            number(row["latency_p95"], 3),
-            "–" if row["queue_mean"] is None else f"{row['queue_mean']:.2f}",
-            "–" if memory is None else f"{memory / 1000:.1f}",
-            number(row["growth_per_second"], 3),
+            str(row.layers),
+            str(row.proposers),
+            str(row.tasks_per_prompt),
+            number(row.load, 3),
+            "[green]stable[/]" if row.stable else "[red]unstable[/]",
+            number(row.rate_limit, 3),
+            number(row.rate_limit_selected, 3),
+            number(row.latency_mean, 3),
+            number(row.latency_p95, 3),
+            "–" if row.queue_mean is None else f"{row.queue_mean:.2f}",
+            "–" if taken is None else f"{taken / 1000:.1f}",
+            number(row.growth_per_second, 3),
         )
     return table
 

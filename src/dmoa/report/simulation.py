@@ -11,6 +11,9 @@ from dmoa.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dmoa.simulation.study import SimulationResult
+    from dmoa.simulation.sweep import SweepPoint
+
 FILE_KINDS = (".parquet", ".csv", ".json")
 PICTURE_KINDS = (".png", ".svg", ".pdf")
 
@@ -66,54 +69,55 @@ def with_interval(values: Mapping[str, float | None]) -> str:
     return number(mean) if half is None else f"{number(mean)} ± {number(half, 2)}"
 
 
-def outcome_table(outcome: Mapping[str, Any]) -> "Table":
+def outcome_table(outcome: "SimulationResult") -> "Table":
     """The numbers of one simulation."""
     from rich.table import Table
 
     table = Table(caption="± half width of the 95 % interval over replications", show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    verdict = "[green]stable[/]" if outcome["stable"] else "[red]not stable: no steady state[/]"
-    table.add_row("load", f"{number(outcome['load'])}  {verdict}")
-    latency, queue = outcome["latency"], outcome["queue"]
-    if outcome["stable"]:
+    verdict = "[green]stable[/]" if outcome.stable else "[red]not stable: no steady state[/]"
+    table.add_row("load", f"{number(outcome.load)}  {verdict}")
+    latency, queue = outcome.latency, outcome.queue
+    if outcome.stable:
         table.add_row("latency, mean (s)", with_interval(latency))
         quantiles = " / ".join(number(latency[name]) for name in ("p50", "p95", "p99"))
         table.add_row("latency, p50 / p95 / p99 (s)", quantiles)
         table.add_row("queue, mean (tasks waiting)", with_interval(queue))
     else:
-        growth = number(outcome["growth_per_second"])
+        growth = number(outcome.growth_per_second)
         table.add_row("growth of the fastest-growing queue (tasks/s)", growth)
     table.add_row("queue, longest", str(queue["max"]))
-    table.add_row("utilisation", number(outcome["utilisation"]))
-    for name, values in outcome["outcomes"].items():
+    table.add_row("utilisation", number(outcome.utilisation))
+    for name, values in outcome.outcomes.items():
         table.add_row(name.replace("_", " "), with_interval(values))
-    table.add_row("tasks simulated", f"{outcome['tasks']:,}")
-    table.add_row("tasks per second", f"{outcome['tasks_per_second']:,.0f}")
+    table.add_row("tasks simulated", f"{outcome.tasks:,}")
+    table.add_row("tasks per second", f"{outcome.tasks_per_second:,.0f}")
     return table
 
 
-def sweep_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
+def sweep_table(points: Sequence["SweepPoint"]) -> "Table":
     """The points of a sweep, one a row."""
     from rich import box
     from rich.table import Table
 
     caption = "seconds; ± half width of the 95 % interval over replications"
     table = Table(caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in rows[0]["point"]:
+    for name in points[0].values:
         table.add_column(name.split(".")[-1], justify="right", no_wrap=True)
-    growing = any(not row["stable"] for row in rows)
+    growing = any(not point.result.stable for point in points)
     for name in ("load", "latency", "p95", "queue", "longest", *(["growth/s"] if growing else [])):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for point in points:
+        found = point.result
         table.add_row(
-            *(str(value) for value in row["point"].values()),
-            number(row["load"], 3) if row["stable"] else f"[red]{number(row['load'], 3)}[/]",
-            with_interval(row["latency"]),
-            number(row["latency"]["p95"], 3),
-            with_interval(row["queue"]),
-            str(row["queue"]["max"]),
-            *([number(row["growth_per_second"], 3)] if growing else []),
+            *(str(value) for value in point.values.values()),
+            number(found.load, 3) if found.stable else f"[red]{number(found.load, 3)}[/]",
+            with_interval(found.latency),
+            number(found.latency["p95"], 3),
+            with_interval(found.queue),
+            str(found.queue["max"]),
+            *([number(found.growth_per_second, 3)] if growing else []),
         )
     return table
 
@@ -141,31 +145,31 @@ def histogram(path: Path, latencies: Any, mean: float) -> None:
     save(figure, path)
 
 
-def sweep_picture(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def sweep_picture(path: Path, points: Sequence["SweepPoint"]) -> None:
     """Latency over the first swept value that is a number, one line for each other value."""
     from dmoa.report.pictures import new_picture, save
 
-    names = list(rows[0]["point"])
-    numeric = [n for n in names if isinstance(rows[0]["point"][n], int | float)]
-    across = max(numeric, key=lambda n: len({r["point"][n] for r in rows}), default=None)
+    first = points[0].values
+    numeric = [n for n in first if isinstance(first[n], int | float)]
+    across = max(numeric, key=lambda n: len({p.values[n] for p in points}), default=None)
     figure, axes = new_picture()
-    lines: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
-    for place, row in enumerate(rows):
+    lines: dict[str, list[tuple[float, SimulationResult]]] = {}
+    for place, point in enumerate(points):
         others = ", ".join(
-            f"{n.split('.')[-1]} {v}" for n, v in row["point"].items() if n != across
+            f"{n.split('.')[-1]} {v}" for n, v in point.values.items() if n != across
         )
-        x = row["point"][across] if across else place
-        lines.setdefault(others, []).append((x, row))
-    for label, points in lines.items():
-        known = [(x, row) for x, row in sorted(points, key=lambda p: p[0]) if row["stable"]]
+        x = point.values[across] if across else place
+        lines.setdefault(others, []).append((x, point.result))
+    for label, line in lines.items():
+        known = [(x, found) for x, found in sorted(line, key=lambda p: p[0]) if found.stable]
         axes.errorbar(
             [x for x, _ in known],
-            [row["latency"]["mean"] for _, row in known],
-            yerr=[row["latency"]["half_width"] or 0 for _, row in known],
+            [found.latency["mean"] for _, found in known],
+            yerr=[found.latency["half_width"] or 0 for _, found in known],
             marker="o", markersize=4, capsize=2, label=label or None,
         )  # fmt: skip
-        for x, row in points:
-            if not row["stable"]:
+        for x, found in line:
+            if not found.stable:
                 axes.axvline(x, color="tab:red", alpha=0.15)
     axes.set_xlabel(across or "point")
     axes.set_ylabel("mean latency (s), 95 % interval")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,20 @@ def estimate(values: Sequence[float]) -> Estimate:
         return Estimate(mean, None)
     spread = float(numbers.std(ddof=1)) / math.sqrt(count)
     return Estimate(mean, student_quantile(0.975, count - 1) * spread)
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """The mean of draws, and what 90 % of them lie between."""
+
+    mean: float
+    p5: float
+    p95: float
+
+
+def spread(values: NDArray[np.float64]) -> Spread:
+    """Of draws, shape (draws,)."""
+    low, high = np.quantile(values, (0.05, 0.95))
+    return Spread(float(values.mean()), float(low), float(high))
 
 
 def student_quantile(share: float, degrees: int) -> float:

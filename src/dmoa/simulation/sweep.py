@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,12 +19,22 @@ from dmoa.errors import BadScenario, NoCluster, UsageError
 from dmoa.simulation.arrivals import digest_of
 from dmoa.simulation.fcfs.engine import Progress
 from dmoa.simulation.scenario import Scenario, scenario_of
-from dmoa.simulation.study import StoppedEarly, simulate
+from dmoa.simulation.study import SimulationResult, StoppedEarly, simulate
 
 CONNECT_SECONDS = 10
 _RETRIES = 3  # of a point whose worker disappears
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """A finished point: the swept values by their keys, and what was found."""
+
+    values: dict[str, Any]
+    result: SimulationResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON: `point`, and the fields of the result."""
+        return {"point": self.values, **self.result.to_dict()}
 
 
 def points(scenario: Scenario) -> list[tuple[dict[str, Any], Scenario]]:
@@ -59,7 +70,7 @@ def sweep(
     cluster: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> list[Row]:
+) -> list[SweepPoint]:
     """Simulate all points of a sweep.
 
     Args:
@@ -71,7 +82,7 @@ def sweep(
         progress: is told the share that is done.
 
     Returns:
-        A row for each point in order: `point`, its values, and the fields of `SimulationResult`.
+        All points in order.
 
     Raises:
         BadScenario: a point makes no sense.
@@ -90,9 +101,9 @@ def sweep(
             if file.tell() and not path.read_text(encoding="utf-8").endswith("\n"):
                 file.write("\n")  # the line that an interruption cut short
             for place, outcome in running:
-                row = {"point": everything[place][0], **outcome}
-                done[keys[place]] = row
-                file.write(json.dumps({"key": keys[place], "row": row}) + "\n")
+                point = SweepPoint(everything[place][0], outcome)
+                done[keys[place]] = point
+                file.write(json.dumps({"key": keys[place], "row": point.to_dict()}) + "\n")
                 file.flush()
                 if progress:
                     progress(sum(key in done for key in keys) / len(keys))
@@ -103,13 +114,13 @@ def sweep(
 
 def _simulate_point(
     place: int, tables: dict[str, Any], threads: int | None, progress: Progress | None = None
-) -> tuple[int, Row]:
-    return place, simulate(tables, threads=threads, progress=progress).to_dict()
+) -> tuple[int, SimulationResult]:
+    return place, simulate(tables, threads=threads, progress=progress)
 
 
 def _on_cores(
     tasks: list[tuple[int, dict[str, Any]]], threads: int | None
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, SimulationResult]]:
     stopped = threading.Event()
 
     def tell(_: float) -> None:
@@ -127,7 +138,9 @@ def _on_cores(
         pool.shutdown(cancel_futures=True)
 
 
-def _on_cluster(tasks: list[tuple[int, dict[str, Any]]], address: str) -> Iterator[tuple[int, Row]]:
+def _on_cluster(
+    tasks: list[tuple[int, dict[str, Any]]], address: str
+) -> Iterator[tuple[int, SimulationResult]]:
     """Points as they finish; the scheduler gives those of a lost worker to another."""
     from dmoa.simulation.extra import needed
 
@@ -187,13 +200,13 @@ def _cached(keys: list[str]) -> Path:
     return cache_folder() / "sweeps" / f"{name}.jsonl"
 
 
-def _read(path: Path) -> dict[str, Row]:
+def _read(path: Path) -> dict[str, SweepPoint]:
     """Finished points by key; a line that was cut short counts as not finished.
 
     Raises:
         UsageError: the file is something else.
     """
-    found: dict[str, Row] = {}
+    found: dict[str, SweepPoint] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -203,10 +216,11 @@ def _read(path: Path) -> dict[str, Row]:
     for line in lines:
         try:
             entry = json.loads(line)
-            found[entry["key"]] = entry["row"]
+            values = entry["row"].pop("point")
+            found[entry["key"]] = SweepPoint(values, SimulationResult(**entry["row"]))
         except json.JSONDecodeError:
             continue
-        except (KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError):
             raise UsageError(
                 f"results {path} does not hold points of a sweep; name another file"
             ) from None

@@ -36,8 +36,9 @@ class QueueingNetwork:
     Attributes:
         alphas: n mean service times, seconds.
         rates: n arrival rates, prompts per second per user.
-        layers: M, 0 to 8.
-        proposers: k, other devices asked in each layer, at most n - 1 and 64.
+        layers: M, at most `LIMITS.layers`.
+        proposers: k, other devices asked in each layer, at most n - 1 and
+            `LIMITS.proposers`.
         lengths: relative service times of first, refining and aggregating tasks.
         slots: n numbers of tasks that a device serves at once; empty for one each.
         neighbours: for each device those it may ask; empty for all others.

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from dmoa.simulation.published.replay import TracedPrompt, replay_prompts
+from dmoa.simulation.statistics import Spread, spread
 from dmoa.simulation.study import simulate
 from dmoa.theory.growth import equal_growth
 from dmoa.theory.network import equal_network, tasks_per_prompt
@@ -26,15 +27,21 @@ TOTAL_RATE = 1.0  # prompts per second
 STEADY_LOAD = 0.8
 
 
-@dataclass(frozen=True)
-class Published:
-    """A row of the paper's tables: latency in seconds, its figure of the queue, accuracy in %."""
+class Figures(msgspec.Struct, frozen=True):
+    """What the paper says: latency in seconds, its figure of the queue, accuracy in %."""
 
-    layers: int
-    proposers: int
     latency: float
     queue: float
     accuracy: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of the paper's tables."""
+
+    layers: int
+    proposers: int
+    figures: Figures
 
 
 @dataclass(frozen=True)
@@ -56,25 +63,25 @@ TABLES = {
     "I": (
         Timing(46.0),
         (
-            Published(0, 0, 94.01, 0.60, 21.91),
-            Published(1, 1, 329.92, 2.04, 29.55),
-            Published(1, 2, 484.81, 3.28, 39.63),
-            Published(2, 1, 603.43, 2.32, 28.88),
-            Published(2, 2, 790.01, 4.80, 39.89),
-            Published(1, 3, 578.88, 3.74, 39.79),
-            Published(2, 3, 1074.28, 5.78, 40.63),
+            Published(0, 0, Figures(94.01, 0.60, 21.91)),
+            Published(1, 1, Figures(329.92, 2.04, 29.55)),
+            Published(1, 2, Figures(484.81, 3.28, 39.63)),
+            Published(2, 1, Figures(603.43, 2.32, 28.88)),
+            Published(2, 2, Figures(790.01, 4.80, 39.89)),
+            Published(1, 3, Figures(578.88, 3.74, 39.79)),
+            Published(2, 3, Figures(1074.28, 5.78, 40.63)),
         ),
     ),
     "II": (
         Timing(55.0, 271.0),
         (
-            Published(0, 0, 409.58, 1.71, 23.62),
-            Published(1, 1, 806.88, 2.36, 39.41),
-            Published(1, 2, 1112.33, 2.72, 39.52),
-            Published(2, 1, 1357.74, 1.83, 38.22),
-            Published(2, 2, 1971.50, 3.07, 40.51),
-            Published(1, 3, 1292.73, 2.92, 38.96),
-            Published(2, 3, 2274.59, 4.21, 55.55),
+            Published(0, 0, Figures(409.58, 1.71, 23.62)),
+            Published(1, 1, Figures(806.88, 2.36, 39.41)),
+            Published(1, 2, Figures(1112.33, 2.72, 39.52)),
+            Published(2, 1, Figures(1357.74, 1.83, 38.22)),
+            Published(2, 2, Figures(1971.50, 3.07, 40.51)),
+            Published(1, 3, Figures(1292.73, 2.92, 38.96)),
+            Published(2, 3, Figures(2274.59, 4.21, 55.55)),
         ),
     ),
 }
@@ -107,73 +114,105 @@ def draw_burst(
     return burst
 
 
-def spread(values: NDArray[np.float64]) -> dict[str, float]:
-    """Mean of draws, and what 90 % of them lie between."""
-    low, high = np.quantile(values, (0.05, 0.95))
-    return {"mean": float(values.mean()), "p5": float(low), "p95": float(high)}
+class OurBursts(msgspec.Struct, frozen=True):
+    """Our bursts of a row: latency, the published figure of the queue, and the true queue."""
+
+    latency: Spread
+    published_queue: Spread
+    queue: Spread
+
+
+class Steady(msgspec.Struct, frozen=True):
+    """A steady state: prompts/s per user, and `SimulationResult`'s latency and queue."""
+
+    rate: float
+    latency: dict[str, Any]
+    queue: dict[str, Any]
+
+
+class TableRow(msgspec.Struct, frozen=True):
+    """A row: what the paper says, our bursts and whether they contain it, and a steady state.
+
+    Attributes:
+        inside: whether the paper's latency is within 90 % of our bursts.
+        load: of the paper's rate.
+        steady: at load 0.8.
+    """
+
+    layers: int
+    proposers: int
+    published: Figures
+    inside: bool
+    burst: OurBursts
+    load: float
+    steady: Steady
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table; `rms_latency_error` is relative, of the bursts' mean latency."""
+
+    alpha: float
+    reload: float
+    rms_latency_error: float
+    rows: list[TableRow]
+
+
+class ReproducedTables(msgspec.Struct, frozen=True):
+    """Both tables, I and II, each row of `draws` bursts."""
+
+    draws: int
+    seed: int
+    first: Table = msgspec.field(name="I")
+    second: Table = msgspec.field(name="II")
 
 
 def reproduce_tables(
     draws: int = 200, seed: int = 0, progress: Callable[[float], None] | None = None
-) -> dict[str, Any]:
+) -> ReproducedTables:
     """Latency and queue of both tables, published and ours.
 
     Args:
         draws: bursts of ten prompts for each row.
         seed: of all of them.
         progress: is told the share that is done.
-
-    Returns:
-        `draws`, `seed`, and under each table's name its `alpha`, `reload`, root mean square
-        relative error of the latency `rms_latency_error`, and `rows`: of each row what the
-        paper says, the spread of our bursts (latency, the published queue figure, the true
-        queue), and the steady state at load 0.8.
     """
-    found: dict[str, Any] = {"draws": draws, "seed": seed}
+    found = []
     count = sum(len(rows) for _, rows in TABLES.values())
     done = 0
-    for name, (timing, rows) in TABLES.items():
+    for timing, rows in TABLES.values():
         ours = []
         for row in rows:
             ours.append(_reproduce_row(row, timing, draws, seed))
             done += 1
             if progress:
                 progress(done / count)
-        off = [r["burst"]["latency"]["mean"] / r["published"]["latency"] - 1 for r in ours]
-        found[name] = {
-            "alpha": timing.alpha,
-            "reload": timing.reload,
-            "rms_latency_error": math.sqrt(sum(e * e for e in off) / len(off)),
-            "rows": ours,
-        }
-    return found
+        off = [r.burst.latency.mean / r.published.latency - 1 for r in ours]
+        error = math.sqrt(sum(e * e for e in off) / len(off))
+        found.append(Table(timing.alpha, timing.reload, error, ours))
+    return ReproducedTables(draws, seed, *found)
 
 
-def _reproduce_row(row: Published, timing: Timing, draws: int, seed: int) -> dict[str, Any]:
+def _reproduce_row(row: Published, timing: Timing, draws: int, seed: int) -> TableRow:
     M, k = row.layers, row.proposers
     random = np.random.default_rng((seed, M, k))
     replays = [replay_prompts(draw_burst(random, timing, M, k)) for _ in range(draws)]
     latency = spread(np.array([r.true.latency for r in replays]))
-    return {
-        "layers": M,
-        "proposers": k,
-        "published": {
-            "latency": row.latency,
-            "queue": row.queue,
-            "accuracy": row.accuracy,
-        },
-        "inside": latency["p5"] <= row.latency <= latency["p95"],
-        "burst": {
-            "latency": latency,
-            "published_queue": spread(np.array([r.published.queue for r in replays])),
-            "queue": spread(np.array([r.true.queue for r in replays])),
-        },
-        "load": load(timing.alpha, TOTAL_RATE / DEVICES, M, k),
-        "steady": _steady(timing.alpha, M, k, seed),
-    }
+    return TableRow(
+        layers=M,
+        proposers=k,
+        published=row.figures,
+        inside=latency.p5 <= row.figures.latency <= latency.p95,
+        burst=OurBursts(
+            latency,
+            spread(np.array([r.published.queue for r in replays])),
+            spread(np.array([r.true.queue for r in replays])),
+        ),
+        load=load(timing.alpha, TOTAL_RATE / DEVICES, M, k),
+        steady=_steady(timing.alpha, M, k, seed),
+    )
 
 
-def _steady(alpha: float, M: int, k: int, seed: int) -> dict[str, Any]:
+def _steady(alpha: float, M: int, k: int, seed: int) -> Steady:
     """The steady state at load 0.8, exponential service, without reloading."""
     rate = STEADY_LOAD / alpha / tasks_per_prompt(M, k)
     outcome = simulate(
@@ -183,7 +222,7 @@ def _steady(alpha: float, M: int, k: int, seed: int) -> dict[str, Any]:
             "run": {"prompts": 40_000, "replications": 8, "seed": seed},
         }
     )
-    return {"rate": rate, "latency": outcome.latency, "queue": outcome.queue}
+    return Steady(rate, outcome.latency, outcome.queue)
 
 
 # n, M, k of the theorem's check
@@ -191,20 +230,52 @@ CONFIGURATIONS = ((4, 0, 0), (4, 1, 1), (4, 2, 3), (8, 1, 3), (8, 2, 3), (8, 3, 
 SIDES = (0.9, 0.95, 1.05, 1.1)
 
 
+class QueuePath(msgspec.Struct, frozen=True):
+    """The mean queue over the devices, at times in units of alpha."""
+
+    time: list[float]
+    queue: list[float]
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One load: growth of the queues in tasks/s, what the formula says, and whether it fits."""
+
+    load: float
+    growth: float
+    predicted: float
+    queue: float
+    fits: bool
+    path: QueuePath
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """One network at loads on both sides of 1."""
+
+    devices: int
+    layers: int
+    proposers: int
+    loads: list[Side]
+
+
+class ReproducedTheorem(msgspec.Struct, frozen=True):
+    """All configurations; `confirmed` if every load fits."""
+
+    prompts: int
+    seed: int
+    confirmed: bool
+    configurations: list[Configuration]
+
+
 def reproduce_theorem(
     prompts: int = 200_000, seed: int = 0, progress: Callable[[float], None] | None = None
-) -> dict[str, Any]:
+) -> ReproducedTheorem:
     """Theorem 1 by simulation: queues on both sides of load 1.
 
     A queue counts as bounded if it does not grow from the first to the second half of a long
     run by a twentieth of what the formula says for 5 % too much load; and as growing if it
     grows by half of what the formula says for its load.
-
-    Returns:
-        `prompts`, `seed`, `confirmed`, and `configurations`: of each, at each load, the mean
-        growth of the queues in tasks/s, what `theory.growth` says, and whether it fits.
     """
-    found: list[dict[str, Any]] = []
+    found = []
     total = len(CONFIGURATIONS) * len(SIDES)
     for done, (n, M, k) in enumerate(CONFIGURATIONS):
         sides = []
@@ -212,16 +283,12 @@ def reproduce_theorem(
             sides.append(_one_side(n, M, k, rho, prompts, seed))
             if progress:
                 progress((done * len(SIDES) + place + 1) / total)
-        found.append({"devices": n, "layers": M, "proposers": k, "loads": sides})
-    return {
-        "prompts": prompts,
-        "seed": seed,
-        "confirmed": all(side["fits"] for one in found for side in one["loads"]),
-        "configurations": found,
-    }
+        found.append(Configuration(n, M, k, sides))
+    confirmed = all(side.fits for one in found for side in one.loads)
+    return ReproducedTheorem(prompts, seed, confirmed, found)
 
 
-def _one_side(n: int, M: int, k: int, rho: float, prompts: int, seed: int) -> dict[str, Any]:
+def _one_side(n: int, M: int, k: int, rho: float, prompts: int, seed: int) -> Side:
     rate = rho / tasks_per_prompt(M, k)
     series = list(queue_path(n, M, k, rate, prompts, seed))
     times = np.array([t for t, _ in series])
@@ -231,14 +298,14 @@ def _one_side(n: int, M: int, k: int, rho: float, prompts: int, seed: int) -> di
     predicted = equal_growth(equal_network(n, 1.0, rate, M, k))
     yardstick = equal_growth(equal_network(n, 1.0, 1.05 / tasks_per_prompt(M, k), M, k))
     fits = measured > predicted / 2 if rho > 1 else abs(measured) < yardstick / 20
-    return {
-        "load": rho,
-        "growth": measured,
-        "predicted": predicted,
-        "queue": float(queues[half:].mean()),
-        "fits": bool(fits),
-        "path": {"time": times.tolist(), "queue": queues.tolist()},
-    }
+    return Side(
+        load=rho,
+        growth=measured,
+        predicted=predicted,
+        queue=float(queues[half:].mean()),
+        fits=bool(fits),
+        path=QueuePath(times.tolist(), queues.tolist()),
+    )
 
 
 def queue_path(
