@@ -88,6 +88,11 @@ def outcome_table(outcome: Mapping[str, Any]) -> "Table":
     table.add_row("utilisation", number(outcome["utilisation"]))
     for name, values in outcome["outcomes"].items():
         table.add_row(name.replace("_", " "), with_interval(values))
+    if "fluid_quality" in outcome:
+        table.add_row("quality that no rule exceeds", number(outcome["fluid_quality"]))
+        for plan in outcome["plans"]:
+            named = ", ".join(f"{k} {v}" for k, v in plan.items() if k != "share")
+            table.add_row(f"answered by {named}", f"{100 * plan['share']:.1f} %")
     table.add_row("tasks simulated", f"{outcome['tasks']:,}")
     table.add_row("tasks per second", f"{outcome['tasks_per_second']:,.0f}")
     return table

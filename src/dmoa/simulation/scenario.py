@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dmoa.errors import BadScenario, UsageError
 from dmoa.policies.limits import LIMITS
+from dmoa.simulation.law.tables import LawTable, PlanTable, with_protocol
 from dmoa.theory.network import Lengths, QueueingNetwork, spread
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -136,8 +137,15 @@ class Scenario(Table):
     queue: QueueTable = QueueTable()
     admission: AdmissionTable = AdmissionTable()
     failures: FailuresTable = FailuresTable()
+    law: LawTable | None = None
+    plans: list[PlanTable] = []
     run: RunTable = RunTable()
     sweep: dict[str, list[Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol_of_the_plans(cls, given: Any) -> Any:
+        return with_protocol(given)
 
     def sample_size(self, network: QueueingNetwork) -> int:
         """Devices of which `backlog` takes the least loaded: at most all that each may ask."""
@@ -158,6 +166,8 @@ class Scenario(Table):
     @property
     def is_bounded(self) -> bool:
         """Whether queues cannot grow for ever, whatever the load."""
+        if self.law is not None:
+            return self.law.kind != "fixed"
         return self.queue.bound is not None or self.admission.target is not None
 
     def to_network(self) -> QueueingNetwork:

@@ -3,7 +3,7 @@
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -119,7 +119,13 @@ def run_replications(
             calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
             warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
             load = calm
-    if scenario.is_plain:
+    run: Callable[..., Replication]
+    if scenario.law is not None:
+        from dmoa.simulation.law.engine import compile_law, replicate_law
+
+        run = replicate_law
+        compile_law()
+    elif scenario.is_plain:
         run = replicate
         compile_kernel()
     else:
@@ -174,7 +180,7 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Simulat
     wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
-    return SimulationResult(
+    result = SimulationResult(
         stable=stable,
         load=policy_load(scenario, network),
         latency=latency,
@@ -191,6 +197,11 @@ def put_together(scenario: Scenario, replications: list[Replication]) -> Simulat
             name: asdict(estimate([r.outcomes[name] for r in replications])) for name in names
         },
     )
+    if scenario.law is None:
+        return result
+    from dmoa.simulation.law.results import with_law
+
+    return with_law(result, scenario, network, replications)
 
 
 def _fastest_growth(network: QueueingNetwork, slopes: list[Array]) -> float:
