@@ -1,6 +1,7 @@
 """The law: its bounds hold for any backlog, and lies buy nothing."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,11 @@ backlogs = st.floats(0, 1e9)
 patiences = st.floats(0.01, 1e4)
 
 
-def committees():
+def committees() -> Any:
     """The plans of the design, on prices of the owner and of three others."""
-    first, places, seconds = [0], [], []
+    first: list[int] = [0]
+    places: list[int] = []
+    seconds: list[float] = []
     for M, k in SHAPES:
         places += range(k + 1)
         seconds += [M + 1.0, *[float(M)] * k]
@@ -29,7 +32,8 @@ def committees():
 
 def choose(backlog, patience=V, qualities=QUALITIES):
     prices = [law.price(b, patience) for b in backlog]
-    return law.choose_plan(qualities, *committees(), prices, patience)
+    first, places, seconds = committees()
+    return law.choose_plan(qualities, first, places, seconds, prices, patience)
 
 
 def test_idle_devices_give_the_best_plan_and_full_ones_refuse():
@@ -122,6 +126,12 @@ def test_old_news_fade_to_the_mean_and_fresh_ones_are_believed():
     assert law.seen_backlog(10.0, 2.0, 1e3, 1.0) == pytest.approx(old + law.AVOIDANCE)
 
 
+def test_fewer_are_looked_at_when_news_are_old():
+    assert law.looked_at(16, 3, 0.0) == 16
+    assert law.looked_at(16, 3, 1e3) == 6
+    assert law.looked_at(4, 3, 1e3) == 4
+
+
 def test_patience_shrinks_only_for_those_who_take_more_than_their_share():
     assert law.fair_patience(V, 0.5, 1.0) == V
     assert law.fair_patience(V, 4.0, 1.0) == pytest.approx(V * law.FAIR_SHARE / 4)
@@ -129,7 +139,8 @@ def test_patience_shrinks_only_for_those_who_take_more_than_their_share():
 
 @given(st.lists(st.floats(0, 40), min_size=4, max_size=4))
 def test_retry_after_comes_true_when_nothing_else_comes(backlog):
-    wait = law.retry_after(QUALITIES, *committees(), backlog, V)
+    first, places, seconds = committees()
+    wait = law.retry_after(QUALITIES, first, places, seconds, backlog, V)
     later = [max(b - wait - 1e-6, 0.0) for b in backlog]
     assert choose(later) >= 0
     if wait > 0.01:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from typer.testing import CliRunner
 from dmoa.cli.main import app
 from dmoa.errors import BadScenario
 from dmoa.policies import law
+from dmoa.simulation import study
 from dmoa.simulation.law import kernel
 from dmoa.simulation.scenario import scenario_of
-from dmoa.simulation.study import simulate
 
 EVEN = [
     {"layers": M, "proposers": k, "quality": q}
@@ -23,6 +24,11 @@ EVEN = [
 SKILLS = [0.783] * 2 + [0.362] * 3 + [0.171] * 3
 ALONE = [{"device": d, "quality": q} for d, q in enumerate(SKILLS)]
 UNEVEN = [3.0] * 2 + [1.0] * 3 + [0.3] * 3
+
+
+def simulate(scenario: Any, **others: Any) -> Any:
+    """The result of a scenario with a law."""
+    return study.simulate(scenario, **others)
 
 
 def tables(rate, plans=EVEN, alpha=1.0, **others):
@@ -133,7 +139,9 @@ def test_ten_thousand_devices_decide_by_a_sample():
 
 def test_compiled_equals_plain():
     draw = random.Random(4)
-    compiled_retry = njit(law.backlog_at)
+    backlog_at: Any = njit(law.backlog_at)
+    looked_at: Any = njit(law.looked_at)
+    choose_plan: Any = kernel.choose_plan
     for _ in range(300):
         n, plans = draw.randint(1, 6), draw.randint(1, 5)
         patience = 10 ** draw.uniform(-1, 3)
@@ -150,12 +158,12 @@ def test_compiled_equals_plain():
         places = [p for size in sizes for p in draw.sample(range(n), size)]
         seconds = [draw.uniform(0.1, 5) for _ in places]
         qualities = [draw.random() for _ in range(plans)]
-        lists = (qualities, first, places, seconds, prices)
-        assert kernel.choose_plan(*map(np.array, lists), patience) == law.choose_plan(
-            *lists, patience
-        )
+        assert looked_at(16, 3, age) == law.looked_at(16, 3, age)
+        lists: Any = (qualities, first, places, seconds, prices)
+        plain = law.choose_plan(qualities, first, places, seconds, prices, patience)
+        assert choose_plan(*map(np.array, lists), patience) == plain
         assert kernel.fair_patience(patience, mean, 1.0) == law.fair_patience(patience, mean, 1.0)
-        assert compiled_retry(mean, patience) == pytest.approx(law.backlog_at(mean, patience))
+        assert backlog_at(mean, patience) == pytest.approx(law.backlog_at(mean, patience))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ REACH = 0.40  # backlog at which a unit of work costs a right answer, as a share
 STEEPNESS = 2.5  # how much later than in proportion the price rises; 0 would be in proportion
 MEMORY = 6.0  # service times after which what a peer said is worth 1/e
 AVOIDANCE = 6.0  # service times that a task of one's own there counts for, if news are old
-CAUTION = 0.3  # of an old mean backlog is left out: plans are chosen where it is least
+CAUTION = 0.35  # of an old mean backlog is left out: plans are chosen where it is least
+OLD_SPARE = 3  # others looked at beyond those wanted, if news are old
 FAIR_SHARE = 0.8  # of an even share of all devices' time, beyond which patience shrinks
 USE_MEMORY = 100.0  # service times over which a user's use is averaged
 SPREAD = 8.0  # how far from the median a mean service time is believed
@@ -69,6 +70,21 @@ def seen_backlog(published: float, mean: float, age: float, in_flight: float) ->
     fresh = math.exp(-age / MEMORY)
     expected = mean + (min(published, 1e6) - mean) * fresh
     return expected * (1.0 - CAUTION * (1.0 - fresh)) + AVOIDANCE * in_flight * (1.0 - fresh)
+
+
+def looked_at(sample: int, k: int, age: float) -> int:
+    """How many others to look at for k proposers, of a sample drawn uniformly.
+
+    All of it while news are fresh. When they are old, the best of many is the one whose news
+    are most wrong, and everybody sends there; the best of few is not.
+
+    Args:
+        sample: the most to look at.
+        k: proposers wanted.
+        age: of the oldest news, service times.
+    """
+    few = min(k + OLD_SPARE, sample)
+    return few + int((sample - few) * math.exp(-age / MEMORY))
 
 
 def fair_patience(patience: float, used: float, share: float) -> float:

@@ -45,6 +45,7 @@ from dmoa.simulation.random_numbers import service, uniform
 USE_MEMORY = law.USE_MEMORY
 price = njit(cache=True)(law.price)
 seen_backlog = njit(cache=True)(law.seen_backlog)
+looked_at = njit(cache=True)(law.looked_at)
 fair_patience = njit(cache=True)(law.fair_patience)
 choose_plan = njit(cache=True)(law.choose_plan)
 admits = njit(cache=True)(admission.admits)
@@ -110,7 +111,7 @@ def _survey(setting, live, owners, random, owner, time, k):
     Of as many as the law looks at, drawn uniformly; `costs` has what each costs.
     """
     n = len(live.heads)
-    drawn = min(max(setting.sample, k), n - 1)
+    drawn = looked_at(max(setting.sample, k), k, setting.age / setting.mean)
     candidates, costs = live.candidates, live.costs
     for place in range(drawn):
         live.uniforms[place] = uniform(random)
