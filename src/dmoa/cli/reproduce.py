@@ -1,4 +1,4 @@
-"""`dmoa reproduce`: the paper's tables and theorem, next to ours."""
+"""`dmoa reproduce`: the paper's tables and theorem, next to ours, and what the law does."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,6 +98,34 @@ def theorem(
         print_json(printed)
         return
     print_table(theorem_table(found))
+
+
+@reproduce.command()
+def phase(
+    prompts: Annotated[int, typer.Option(min=1000, help="Prompts of each simulation.")] = 10_000,
+    seed: Seed = 0,
+    picture: Picture = None,
+    as_json: Json = False,
+) -> None:
+    """Which plan wins under the law: load against how uneven the devices are."""
+    from dataclasses import asdict
+
+    from dmoa.cli.output import print_json
+    from dmoa.cli.progress import bar
+    from dmoa.cli.tables import print_table
+    from dmoa.report.phase import phase_picture, phase_table
+
+    _check(picture)
+    from dmoa.simulation.law.phase import sweep_phases
+
+    with bar("load against unevenness") as tell:
+        points = sweep_phases(prompts=prompts, seed=seed, progress=tell)
+    if picture:
+        phase_picture(picture, points)
+    if as_json:
+        print_json({"points": [asdict(point) for point in points]})
+        return
+    print_table(phase_table(points))
 
 
 def _check(picture: Path | None) -> None:

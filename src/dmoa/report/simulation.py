@@ -73,6 +73,8 @@ def outcome_table(outcome: "SimulationResult") -> "Table":
     """The numbers of one simulation."""
     from rich.table import Table
 
+    from dmoa.simulation.law.results import LawResult
+
     table = Table(caption="± half width of the 95 % interval over replications", show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
@@ -91,6 +93,11 @@ def outcome_table(outcome: "SimulationResult") -> "Table":
     table.add_row("utilisation", number(outcome.utilisation))
     for name, values in outcome.outcomes.items():
         table.add_row(name.replace("_", " "), with_interval(values))
+    if isinstance(outcome, LawResult):
+        table.add_row("quality that no rule exceeds", number(outcome.fluid_quality))
+        for plan in outcome.plans:
+            named = ", ".join(f"{k} {v}" for k, v in plan.items() if k != "share")
+            table.add_row(f"answered by {named}", f"{100 * plan['share']:.1f} %")
     table.add_row("tasks simulated", f"{outcome.tasks:,}")
     table.add_row("tasks per second", f"{outcome.tasks_per_second:,.0f}")
     return table

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dmoa.errors import BadScenario, UsageError
 from dmoa.policies.limits import LIMITS
+from dmoa.simulation.law.tables import LawTable, PlanTable, with_protocol
 from dmoa.theory.network import Lengths, QueueingNetwork, spread
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -167,8 +168,15 @@ class Scenario(Table):
     queue: QueueTable = QueueTable()
     admission: AdmissionTable = AdmissionTable()
     failures: FailuresTable = FailuresTable()
+    law: LawTable | None = None
+    plans: list[PlanTable] = []
     run: RunTable = RunTable()
     sweep: dict[str, list[Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol_of_the_plans(cls, given: Any) -> Any:
+        return with_protocol(given)
 
     def sample_size(self, network: QueueingNetwork) -> int:
         """Devices of which `backlog` takes the least loaded: at most all that each may ask."""
@@ -189,6 +197,8 @@ class Scenario(Table):
     @property
     def is_bounded(self) -> bool:
         """Whether queues cannot grow for ever, whatever the load."""
+        if self.law is not None:
+            return self.law.kind != "fixed"
         return self.queue.bound is not None or self.admission.target is not None
 
     def to_network(self) -> QueueingNetwork:
@@ -254,10 +264,12 @@ def read_tables(path: Path) -> tuple[dict[str, Any], str]:
     except tomllib.TOMLDecodeError as error:
         raise BadScenario(f"{path} is not TOML: {error}") from error
     for name, value in tables.items():
-        if name in Scenario.model_fields and not isinstance(value, dict):
+        listed = name == "plans"  # the one that may stand several times
+        if name in Scenario.model_fields and not isinstance(value, list if listed else dict):
+            written = f"[[{name}]]" if listed else f"[{name}]"
             raise BadScenario(
                 f"{path}, {_line_of(text, (name,))}{name} is {value!r}, not a table; write"
-                f" [{name}] and its keys below it"
+                f" {written} and its keys below it"
             )
     arrivals = tables.get("arrivals", {})
     if isinstance(arrivals.get("file"), str):

@@ -3,7 +3,7 @@
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -136,7 +136,13 @@ def run_replications(
             # Bounds hold the load of what is admitted below 1.
             calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
             warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
-    if scenario.is_plain:
+    run: Callable[..., Replication]
+    if scenario.law is not None:
+        from dmoa.simulation.law.engine import compile_law, replicate_law
+
+        run = replicate_law
+        compile_law()
+    elif scenario.is_plain:
         run = replicate
         compile_kernel()
     else:
@@ -192,7 +198,7 @@ def put_together(run: Run) -> SimulationResult:
     wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
     tasks = sum(r.tasks for r in replications)
     names = replications[0].outcomes
-    return SimulationResult(
+    result = SimulationResult(
         stable=stable,
         load=run.load,
         latency=latency,
@@ -209,6 +215,11 @@ def put_together(run: Run) -> SimulationResult:
             name: asdict(estimate([r.outcomes[name] for r in replications])) for name in names
         },
     )
+    if scenario.law is None:
+        return result
+    from dmoa.simulation.law.results import with_law
+
+    return with_law(result, scenario, run.network, replications)
 
 
 def _fastest_growth(network: QueueingNetwork, slopes: list[Array]) -> float:

@@ -50,7 +50,7 @@ def points(scenario: Scenario) -> list[tuple[dict[str, Any], Scenario]]:
         tables = json.loads(json.dumps(base, default=str))
         for key, value in point.items():
             table, _, name = key.partition(".")
-            if table not in tables or name not in tables[table]:
+            if name not in (tables.get(table) or {}):
                 raise BadScenario(f"sweep.{key}: there is no such key; use one like network.rate")
             tables[table][name] = value
         try:
