@@ -190,3 +190,28 @@ def alpacaeval(
         print_json(found)
         return
     print_table(recorded_table(found))
+
+
+@evaluate.command()
+def recorded(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recorded drafts, JSON lines, plain or .gz.", metavar="FILE"),
+    ],
+    exams: Annotated[
+        int, typer.Option(min=1, help="Questions that each device is examined by, at most.")
+    ] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Of which questions are asked.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What `dmoa` decides, and is right in, on recorded drafts of real LLMs, one a device."""
+    from dmoa.cli.output import print_json
+    from dmoa.cli.tables import print_table
+    from dmoa.evaluation.recorded_drafts import read_rows, replay
+    from dmoa.report.drafts import drafts_table
+
+    found = replay(read_rows(files), exams, seed)
+    if as_json:
+        print_json(found)
+        return
+    print_table(drafts_table(found))

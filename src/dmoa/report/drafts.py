@@ -1,0 +1,34 @@
+"""What `dmoa` decides on recorded drafts, as a table."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def drafts_table(found: Mapping[str, Any]) -> "Table":
+    """Each owner's own LLM, and what its device decided, on recorded drafts."""
+    from rich.table import Table
+
+    best = found["best_single"]
+    table = Table(
+        title=f"{found['questions']} recorded questions; best LLM alone: {best['model']},"
+        f" {best['accuracy']:.1f} % right",
+        caption=f"right in percent with 95 % intervals, after {found['exam_questions']} examination"
+        f" questions a device; some LLM is right in {found['some_right']:.1f} %",
+    )
+    heads = ("owner", "own LLM", "dmoa", "points over the best", "inferences", "plans")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for owner, row in found["owners"].items():
+        against = row["against_best"]
+        table.add_row(
+            owner,
+            f"{row['own']:.1f}",
+            f"{row['dmoa']:.1f} ± {row['dmoa_half_width']:.1f}",
+            f"{against['mean']:+.1f} ± {against['half_width']:.1f}",
+            f"{row['inferences']:.2f}",
+            ", ".join(f"{name} {100 * share:.0f} %" for name, share in row["plans"].items()),
+        )
+    return table
