@@ -29,8 +29,9 @@ def examined(
     for question in range(questions):
         topic = TOPICS[question % len(TOPICS)]
         for who, right in rights(rng, topic).items():
-            several = isinstance(who, Plan)
-            subject = plan_subject(who, CARDS) if several else CARDS[str(who)].subject
+            card = CARDS.get(str(who))
+            subject = plan_subject(who, CARDS) if isinstance(who, Plan) else card and card.subject
+            assert subject
             known.note(subject, Outcome(question, topic, right, 0.0))
     return view(known, own, CARDS.values(), 0.0, plans)
 

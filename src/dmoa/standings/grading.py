@@ -58,6 +58,8 @@ _OPTION = re.compile(
 )
 _ABOUT_SYMBOLS = re.compile(r"\b(?:symbol|abbreviation|code|letter|answer)", re.IGNORECASE)
 
+_EITHER = re.compile(r"\b(?:yes or no|no or yes|true or false|false or true)\b", re.IGNORECASE)
+
 _SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _TEENS = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen")
 _MORE = ("eighteen", "nineteen", "twenty")
@@ -100,7 +102,7 @@ def _gives(statements: Sequence[str], answer: str) -> bool:
     """Whether the first statement that can give an answer of this kind gives this one."""
     numeric = number(answer) is not None
     can = _mentions_number if numeric else _mentions(_words(answer))
-    likely = [s for s in statements if can(s)]
+    likely = [s for s in statements if can(s) and not s.endswith("?")]
     # "He has 50 - 32 = 18 dollars left" is no comment.
     said = [s for s in likely if not _COMMENT.match(s) or (numeric and "=" in s)] or likely
     return bool(said) and states(said[0], answer)
@@ -167,15 +169,17 @@ def states(statement: str, answer: str) -> bool:
         return _states_number(statement, answer, value)
     if re.fullmatch(r"[A-Ja-j]", answer) and (letter := _OPTION.match(statement)):
         return letter[1] == answer.upper() and not _alternatives(statement)
+    if len(answer) <= 2:
+        return _states_symbol(statement, answer)
     meant = _words(answer)
     if not meant:
         return False
-    if len(answer) <= 2:
-        return _states_symbol(statement, answer)
     for closed in CLOSED:
         if meant[0] in closed and len(meant) == 1:
             named = [word for word in _words(statement) if word in closed]
-            return bool(named) and named[0 if closed in FIRST_COUNTS else -1] == meant[0]
+            if not named or (closed in FIRST_COUNTS and _EITHER.search(statement)):
+                return False
+            return named[0 if closed in FIRST_COUNTS else -1] == meant[0]
     if len(statement) > LONGEST_STATEMENT + len(answer) or _alternatives(statement, answer):
         return False
     return _contains(_words(statement), meant)
