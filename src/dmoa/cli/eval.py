@@ -48,6 +48,13 @@ def pocketqa(
             min=1e-6,
         ),
     ] = None,
+    exams: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also the row dmoa: what devices decide that were examined by so many questions.",
+        ),
+    ] = 0,
     live: Annotated[
         bool, typer.Option("--live", help="Real processes (`dmoa up`) instead of in memory.")
     ] = False,
@@ -67,6 +74,7 @@ def pocketqa(
     from dmoa.evaluation.grid import methods_of, one_of, rows_of
     from dmoa.llm.pocket import NAMES
     from dmoa.report import quality
+    from dmoa.report.drafts import decided_table
     from dmoa.simulation.extra import needed
 
     needed()
@@ -83,11 +91,13 @@ def pocketqa(
         live=live,
         rate=rate,
     )
-    found = run_study(study, out or default_folder(study))
+    found = run_study(study, out or default_folder(study), exams)
     if as_json:
         print_json(found)
         return
     print_table(quality.rows_table(found))
+    if exams:
+        print_table(decided_table(found["dmoa"]))
     if study.baselines:
         print_table(quality.baselines_table(found))
         print_table(quality.singles_table(found))
@@ -107,13 +117,14 @@ def default_folder(study: "Study") -> Path:
     return cache_folder() / "eval" / "-".join(["pocketqa", f"seed{study.seed}", *marks])
 
 
-def run_study(study: "Study", folder: Path) -> dict[str, Any]:
+def run_study(study: "Study", folder: Path, exams: int = 0) -> dict[str, Any]:
     """Measure what is missing, and write result and picture beside the outcomes."""
     import json
 
     from dmoa.cli.output import say
     from dmoa.cli.progress import bar
     from dmoa.evaluation.committees import measure
+    from dmoa.evaluation.decided import Decided
     from dmoa.evaluation.devices import pocket_devices
     from dmoa.evaluation.findings import findings
     from dmoa.evaluation.outcomes import opened
@@ -126,6 +137,12 @@ def run_study(study: "Study", folder: Path) -> dict[str, Any]:
         with bar("questions") as tell:
             best = asyncio.run(measure(study, outcomes, devices, tell))
         found = findings(study, outcomes, best)
+        if exams:
+            asked = {**study.settings(), "examinations": True}
+            with opened(folder / "examinations.jsonl", asked) as examined:
+                decided = Decided(study, exams, examined, outcomes, devices)
+                asyncio.run(decided.run())
+            found["dmoa"] = decided.findings()
     (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     pareto_picture(folder / "pareto.svg", found)
     say(f"note: outcomes, result and picture are in {folder}")

@@ -32,3 +32,23 @@ def drafts_table(found: Mapping[str, Any]) -> "Table":
             ", ".join(f"{name} {100 * share:.0f} %" for name, share in row["plans"].items()),
         )
     return table
+
+
+def decided_table(found: Mapping[str, Any]) -> "Table":
+    """PocketQA as `dmoa` decides, a row a team."""
+    from rich.table import Table
+
+    table = Table(title="dmoa: what devices decide that examined each other")
+    for head in ("team", "right, %", "inferences", "plans", "examination questions", "why"):
+        table.add_column(head, overflow="fold")
+    for team, row in found.items():
+        accuracy = row["accuracy"]
+        table.add_row(
+            team,
+            f"{accuracy['mean']:.1f} [{accuracy['low']:.1f}, {accuracy['high']:.1f}]",
+            f"{row['inferences']:.2f}",
+            ", ".join(f"{name} {100 * share:.0f} %" for name, share in row["plans"].items()),
+            str(row["exam_questions"]),
+            row["why"],
+        )
+    return table
