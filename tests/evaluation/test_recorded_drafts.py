@@ -73,8 +73,10 @@ def test_answers_of_users_reach_no_decision(tmp_path: Path) -> None:
         )
     assert [r.answers for r in other] != [r.answers for r in rows]
     for owner in SKILLS:
-        plans = [plan for _, plan, _ in Replay(rows, owner).decisions()]
-        assert [plan for _, plan, _ in Replay(other, owner).decisions()] == plans
+        before, after = Replay(rows, owner, exams=1000), Replay(other, owner, exams=1000)
+        assert after.standings == before.standings
+        plans = [(plan, why) for _, plan, why in before.decisions()]
+        assert [(plan, why) for _, plan, why in after.decisions()] == plans
     assert replay(other)["owners"]["big"]["dmoa"] < replay(rows)["owners"]["big"]["dmoa"]
 
 
@@ -86,8 +88,9 @@ def test_drafts_and_kinds_of_users_reach_no_decision(tmp_path: Path) -> None:
         for r in rows
     ]  # fmt: skip
     for owner in SKILLS:
-        plans = [plan for _, plan, _ in Replay(rows, owner).decisions()]
-        assert [plan for _, plan, _ in Replay(blind, owner).decisions()] == plans
+        before, after = Replay(rows, owner, exams=1000), Replay(blind, owner, exams=1000)
+        assert after.standings == before.standings
+        assert [plan for _, plan, _ in after.decisions()] == [p for _, p, _ in before.decisions()]
 
 
 def test_few_examinations_are_no_ground_to_leave_the_own_llm(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ RIGHT = [
     ("(C)", "C"),
     ("<think>It might be 5.</think>\n6", "6"),
     ("ans: 17", "17"),
+    ("Strelsau.\n\nThis answer is in two words, and ends here.", "Strelsau"),
     ("## Answer\n\n17", "17"),
     ("17", "17.0"),
     ("2,007 m", "2007"),
@@ -61,6 +62,8 @@ WRONG = [
     ("A or B", "A"),
     ("5. Now we add everything up, so", "5"),
     ("Answer: 12.5", "12"),
+    ("Is it Strelsau?", "Strelsau"),
+    ("Are all of them red, yes or no", "yes"),
 ]
 
 

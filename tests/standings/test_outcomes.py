@@ -72,6 +72,17 @@ def test_a_rating_counts_less_than_an_examination() -> None:
     assert known.record("ada").asked() == 0
 
 
+def test_bad_ratings_undo_good_examinations_in_the_end() -> None:
+    peer, own = record([True] * 12 + [False] * 8), record([False] * 8 + [True] * 12)
+    for question in range(20, 30):
+        peer.add(Outcome(question, "", True, 0.0))
+        own.add(Outcome(question, "", False, 0.0))
+    assert better(peer, own, 0.0) > 0.95
+    for number in range(1, 41):
+        peer.add(Outcome(-number, "", False, 0.0))
+    assert better(peer, own, 0.0) < 0.7
+
+
 def test_a_topic_of_which_little_is_known_is_drawn_to_the_whole() -> None:
     made = record([True] * 30)
     made.add(Outcome(99, "dates", False, 0.0))

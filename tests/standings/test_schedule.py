@@ -70,6 +70,23 @@ def test_peers_have_the_same_questions_as_the_own_device() -> None:
         assert examiner.standings.record(CARDS[name].subject).answers().keys() <= own
 
 
+def test_a_newcomer_is_asked_what_the_own_device_has_had_the_newest_first() -> None:
+    examiner = Examiner()
+    for question in range(100, 400, 5):
+        outcome = Outcome(question, "", True, 0.0)
+        examiner.standings.note(CARDS["ada"].subject, outcome)
+        examiner.standings.note(CARDS["bob"].subject, outcome)
+    asked = []
+    for _ in range(3):
+        ask = examiner.next()
+        assert ask
+        assert ask.plan == alone("cyd")
+        asked.append(ask.question)
+        examiner.standings.note(ask.subject, Outcome(ask.question, "", True, examiner.now))
+        examiner.schedule.finished(ask, 1.0, examiner.now)
+    assert asked == [395, 390, 385]
+
+
 def test_nobody_is_asked_who_is_busy_and_nobody_at_all_when_we_are() -> None:
     examiner = Examiner()
     assert examiner.next(idle=frozenset({"bob", "cyd"})) is None

@@ -28,7 +28,7 @@ _MARK = re.compile(
 )
 _COMMENT = re.compile(
     r"^(?:it|its|they|these|those|there|note|he|she|the (?:result|program|output|final value|value)"
-    r" (?:is )?then|this (?:is because|is the number|is a|number|can|city|element|means that the"
+    r" (?:is )?then|this (?:is because|is the number|is a|number|answer|can|city|element|means that the"
     r"|program|code|result))\b",
     re.IGNORECASE,
 )

@@ -134,6 +134,11 @@ class Record(msgspec.Struct):
         """Outcomes of examinations by question."""
         return {o.question: o for o in self.outcomes if o.question >= 0}
 
+    def disliked(self, now: float) -> float:
+        """Weight of the user's bad ratings."""
+        bad = (o for o in self.outcomes if o.question < 0 and not o.right)
+        return sum(o.weight * faded(o.at, now) for o in bad)
+
     def _weights(self, now: float, topic: str | None) -> tuple[float, float]:
         right = wrong = 0.0
         for o in self.outcomes:
@@ -226,12 +231,14 @@ def paired(first: Record, second: Record, now: float) -> Pair:
 def better(first: Record, second: Record, now: float, least: float = 10.0) -> float:
     """Probability that the first subject is better than the second.
 
-    From shared questions, where there are at least `least` of them; otherwise from the two
-    posteriors, by the normal law of their difference.
+    From shared questions, where there are at least `least` of them, and from bad ratings: an
+    answer that displeased is a part of a question that the other would have won. Otherwise from
+    the two posteriors, by the normal law of their difference.
     """
     pair = paired(first, second, now)
     if pair.shared >= least:
-        return pair.chance
+        wins, losses = pair.wins + second.disliked(now), pair.losses + first.disliked(now)
+        return Pair(wins, losses, pair.ties).chance
     one, two = first.skill(now), second.skill(now)
     spread = math.sqrt(one.variance + two.variance)
     return 0.5 * (1 + math.erf((one.mean - two.mean) / (spread * math.sqrt(2))))
