@@ -49,6 +49,13 @@ def pocketqa(
             min=1e-6,
         ),
     ] = None,
+    exams: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also the row dmoa: what devices decide that were examined by so many questions.",
+        ),
+    ] = 0,
     live: Annotated[
         bool, typer.Option("--live", help="Real processes (`dmoa up`) instead of in memory.")
     ] = False,
@@ -70,6 +77,7 @@ def pocketqa(
     from dmoa.evaluation.grid import methods_of, one_of, rows_of
     from dmoa.llm.pocket import NAMES
     from dmoa.report import quality
+    from dmoa.report.drafts import decided_table
     from dmoa.simulation.extra import needed
 
     needed()
@@ -86,11 +94,13 @@ def pocketqa(
         live=live,
         rate=rate,
     )
-    found = run_study(study, out or default_folder(study))
+    found = run_study(study, out or default_folder(study), exams)
     if as_json:
         print_json(to_builtins(found))
         return
     print_table(quality.rows_table(found))
+    if isinstance(found.dmoa, dict):
+        print_table(decided_table(found.dmoa))
     if study.baselines:
         print_table(quality.baselines_table(found))
         print_table(quality.singles_table(found))
@@ -110,15 +120,16 @@ def default_folder(study: "Study") -> Path:
     return cache_folder() / "eval" / "-".join(["pocketqa", f"seed{study.seed}", *marks])
 
 
-def run_study(study: "Study", folder: Path) -> "Findings":
+def run_study(study: "Study", folder: Path, exams: int = 0) -> "Findings":
     """Measure what is missing, and write result and picture beside the outcomes."""
     import json
 
-    from msgspec import to_builtins
+    from msgspec import structs, to_builtins
 
     from dmoa.cli.output import say
     from dmoa.cli.progress import bar
     from dmoa.evaluation.committees import measure
+    from dmoa.evaluation.decided import Decided, Examined
     from dmoa.evaluation.devices import pocket_devices
     from dmoa.evaluation.findings import findings
     from dmoa.evaluation.outcomes import opened
@@ -131,6 +142,12 @@ def run_study(study: "Study", folder: Path) -> "Findings":
         with bar("questions") as tell:
             best = asyncio.run(measure(study, outcomes, devices, tell))
         found = findings(study, outcomes, best)
+        if exams:
+            asked = Examined(**to_builtins(study.settings()))
+            with opened(folder / "examinations.jsonl", asked) as examined:
+                decided = Decided(study, exams, examined, outcomes, devices)
+                asyncio.run(decided.run())
+            found = structs.replace(found, dmoa=decided.findings())
     printed = json.dumps(to_builtins(found), indent=1)
     (folder / "result.json").write_text(printed + "\n", encoding="utf-8")
     pareto_picture(folder / "pareto.svg", found)
@@ -199,3 +216,28 @@ def alpacaeval(
         print_json(printed)
         return
     print_table(recorded_table(found))
+
+
+@evaluate.command()
+def recorded(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recorded drafts, JSON lines, plain or .gz.", metavar="FILE"),
+    ],
+    exams: Annotated[
+        int, typer.Option(min=1, help="Questions that each device is examined by, at most.")
+    ] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Of which questions are asked.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What `dmoa` decides, and is right in, on recorded drafts of real LLMs, one a device."""
+    from dmoa.cli.output import print_json
+    from dmoa.cli.tables import print_table
+    from dmoa.evaluation.recorded_drafts import read_rows, replay
+    from dmoa.report.drafts import drafts_table
+
+    found = replay(read_rows(files), exams, seed)
+    if as_json:
+        print_json(found)
+        return
+    print_table(drafts_table(found))

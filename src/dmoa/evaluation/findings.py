@@ -8,9 +8,11 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.committees import Settings, Study, plurality
+from dmoa.evaluation.decided import DecidedTeam
 from dmoa.evaluation.grid import Row, Way, alone
 from dmoa.evaluation.intervals import Bootstrap, Interval
 from dmoa.evaluation.outcomes import GradedAnswer, Inference, Outcomes
@@ -91,6 +93,7 @@ class Findings(Settings, frozen=True, kw_only=True):
         temperature: of the LLMs.
         best: the best single LLM, in hindsight; None without baselines.
         singles: every LLM alone, by name; empty without baselines.
+        dmoa: what devices decide that examined each other, by team; absent without examinations.
     """
 
     questions: int
@@ -99,6 +102,7 @@ class Findings(Settings, frozen=True, kw_only=True):
     singles: dict[str, Single]
     rows: list[RowFindings]
     steps: list[Step]
+    dmoa: dict[str, DecidedTeam] | UnsetType = UNSET
 
 
 Bits = list[float]

@@ -1,0 +1,297 @@
+"""From standings to plans: what each plan can be counted on for, what is taken, and why.
+
+The reference is the own LLM alone. A peer alone counts as better only when that is credible,
+and so does a plan of several devices against the best of the single ones, on the same
+questions. Plans and peers that have not been examined are no candidates: nothing is tried out
+on a user's prompt.
+
+    decision = decide(known, view(standings, cards, now), may_ask=alive_and_allowed)
+    decision.plan, decision.why
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dmoa.policies.plans import (
+    LEVEL,
+    PATIENCE,
+    UNLOADED,
+    Candidate,
+    Load,
+    Plan,
+    alone,
+    best,
+    counted,
+    level_among,
+    possible,
+    work_of,
+)
+from dmoa.standings.outcomes import Pair, Record, Skill, Standings, better, paired, subject_of
+
+LEAST_ASKED = 10
+"""Questions after which a device or plan is a candidate at all."""
+TOPIC_ASKED = 5
+"""Questions of a topic that two devices must share to be compared in it."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A device as the network knows it.
+
+    Attributes:
+        device: its key id.
+        name: what it is called, for sentences.
+        model: the model that it states; another model is another subject.
+    """
+
+    device: str
+    name: str
+    model: str
+
+    @property
+    def subject(self) -> str:
+        """Under which its outcomes stand."""
+        return subject_of(self.device, self.model)
+
+
+def plan_subject(plan: Plan, cards: Mapping[str, Card]) -> str:
+    """Under which a plan's outcomes stand: its shape, and its devices with their models.
+
+    Raises:
+        KeyError: a device of the plan has no card.
+    """
+    members = "\t".join(cards[device].subject for device in plan.devices)
+    shape = f"{plan.method} {plan.layers} {plan.proposers}"
+    return f"{shape}\t{cards[plan.aggregator].subject}\t{members}"
+
+
+@dataclass
+class View:
+    """What is known of devices and plans, ready to decide from; made anew when that changes.
+
+    Attributes:
+        own: key id of the own device.
+        cards: of all devices, the own one included.
+        asked: questions of each plan.
+        right: of them, answered right.
+        candidates: plans with what they can be counted on for, the own LLM first.
+        by_topic: the same for each topic in which another one is credibly better.
+        pairs: for each plan of several devices, its comparison with the best single one.
+    """
+
+    own: str
+    cards: Mapping[str, Card]
+    asked: dict[Plan, int]
+    right: dict[Plan, int]
+    candidates: list[Candidate]
+    by_topic: dict[str, list[Candidate]] = field(default_factory=dict)
+    pairs: dict[Plan, Pair] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan of one prompt.
+
+    Attributes:
+        plan: what is done.
+        why: a sentence for the user.
+        quality: probability that the answer is right, as far as it can be counted on.
+        topic: that the prompt was taken for, if that made a difference; or "".
+    """
+
+    plan: Plan
+    why: str
+    quality: float
+    topic: str = ""
+
+
+def view(
+    standings: Standings,
+    own: str,
+    cards: Iterable[Card],
+    now: float,
+    plans: Sequence[Plan] = (),
+    level: float = LEVEL,
+) -> View:
+    """What is known of devices and plans.
+
+    Args:
+        standings: outcomes of examinations and ratings.
+        own: key id of the own device, which has one of the cards.
+        cards: of all devices.
+        now: Unix time, seconds.
+        plans: of several devices, that were examined or could have been.
+        level: how sure one must be to leave what one has.
+    """
+    known = {card.device: card for card in cards}
+    records = {device: standings.record(card.subject) for device, card in known.items()}
+    singles = _single_qualities(records, own, level, lambda record: record.skill(now), now)
+    candidates = [_candidate(alone(device), quality) for device, quality in singles.items()]
+    made = View(own, known, {}, {}, candidates)
+    for device, record in records.items():
+        made.asked[alone(device)] = record.asked()
+        made.right[alone(device)] = record.right()
+    reference = max(singles, key=singles.__getitem__)
+    several = [plan for plan in plans if plan.members <= known.keys() and plan.method != "alone"]
+    for plan in several:
+        record = standings.record(plan_subject(plan, known))
+        pair = paired(record, records[reference], now)
+        made.asked[plan], made.right[plan] = record.asked(), record.right()
+        made.pairs[plan] = pair
+        if pair.shared >= LEAST_ASKED:
+            quality = counted(
+                singles[reference] + pair.difference,
+                singles[reference],
+                pair.chance,
+                level_among(len(several), level),
+            )
+            made.candidates.append(_candidate(plan, quality))
+    made.by_topic = _by_topic(made, records, level, now)
+    return made
+
+
+def _candidate(plan: Plan, quality: float) -> Candidate:
+    return Candidate(plan, quality, work_of(plan))
+
+
+def _single_qualities(
+    records: Mapping[str, Record],
+    own: str,
+    level: float,
+    skill: Callable[[Record], Skill],
+    now: float,
+) -> dict[str, float]:
+    """What each device alone can be counted on for; the own one first."""
+    mine = skill(records[own]).mean
+    found = {own: mine}
+    peers = [d for d, r in records.items() if d != own and r.asked() >= LEAST_ASKED]
+    if records[own].asked() < LEAST_ASKED:
+        peers = []  # nothing to compare with
+    needed = level_among(len(peers), level)
+    for device in peers:
+        chance = better(records[device], records[own], now)
+        found[device] = counted(skill(records[device]).mean, mine, chance, needed)
+    return found
+
+
+def _by_topic(
+    made: View, records: Mapping[str, Record], level: float, now: float
+) -> dict[str, list[Candidate]]:
+    """Candidates of each topic in which a device is credibly better than the overall choice.
+
+    A topic is told apart only where that is measured to help; all comparisons together are
+    wrong as seldom as one.
+    """
+    choice = best(made.candidates).plan
+    if choice.method != "alone":
+        return {}
+    mine = records[choice.aggregator]
+    found: dict[str, list[Candidate]] = {}
+    topics = mine.topics()
+    rivals = [d for d in records if d != choice.aggregator and made.asked[alone(d)] >= LEAST_ASKED]
+    needed = level_among(len(topics) * len(rivals), level)
+    for topic in topics:
+        part = _of_topic(mine, topic)
+        reference = mine.topic_skill(topic, now).mean
+        qualities = {choice.aggregator: reference}
+        for device in rivals:
+            pair = paired(_of_topic(records[device], topic), part, now)
+            if pair.shared >= TOPIC_ASKED and pair.chance >= needed:
+                qualities[device] = records[device].topic_skill(topic, now).mean
+        if len(qualities) > 1:
+            found[topic] = [_candidate(alone(d), q) for d, q in qualities.items()]
+    return found
+
+
+def _of_topic(record: Record, topic: str) -> Record:
+    return Record([outcome for outcome in record.outcomes if outcome.topic == topic])
+
+
+def decide(
+    made: View,
+    *,
+    topic: str = "",
+    may_ask: Callable[[str], bool] = lambda device: True,
+    load: Load = UNLOADED,
+    patience: float = PATIENCE,
+) -> Decision:
+    """The plan of one prompt.
+
+    Args:
+        made: what is known.
+        topic: that the prompt is taken for, or "".
+        may_ask: whether a peer is alive and may be asked this; the own device always may.
+        load: how busy devices are.
+        patience: V of `policies.plans`.
+    """
+    told = topic in made.by_topic
+    candidates = made.by_topic[topic] if told else made.candidates
+    able = [c for c in candidates if possible(c.plan, made.own, may_ask)]
+    if told and not able:
+        told, able = False, [c for c in made.candidates if possible(c.plan, made.own, may_ask)]
+    taken = best(able, load, patience)
+    return Decision(
+        taken.plan, reason(made, taken.plan, able), taken.quality, topic if told else ""
+    )
+
+
+# --- why -------------------------------------------------------------------------------------
+
+
+def reason(made: View, plan: Plan, able: Sequence[Candidate]) -> str:
+    """Why a plan is taken, in a sentence with the numbers that it rests on."""
+    own = alone(made.own)
+    if plan == own:
+        return f"{_own_reason(made, able)}{_committees(made)}"
+    if plan.method == "alone":
+        card = made.cards[plan.aggregator]
+        mine = f"this one's in {made.right[own]}"
+        if made.asked[own] != made.asked[plan]:
+            mine += f" of {made.asked[own]}"
+        return (
+            f"{card.name}'s LLM was right in {made.right[plan]} of {made.asked[plan]} questions,"
+            f" {mine}{_committees(made)}"
+        )
+    pair = made.pairs[plan]
+    names = ", ".join(made.cards[device].name for device in plan.devices)
+    return (
+        f"{_called(plan)} of {names} was right in {made.right[plan]} of {made.asked[plan]}"
+        f" questions; on the same ones it won {pair.wins:.0f} and lost {pair.losses:.0f} against"
+        " the best LLM alone"
+    )
+
+
+def _called(plan: Plan) -> str:
+    return {"synthesise": "a committee", "vote": "a vote", "select": "a choice"}.get(
+        plan.method, "one"
+    )
+
+
+def _own_reason(made: View, able: Sequence[Candidate]) -> str:
+    own = alone(made.own)
+    others = [c.plan for c in made.candidates if c.plan.method == "alone" and c.plan != own]
+    if not others:
+        return "too little is known of the other LLMs yet, so this device's LLM answers"
+    best_other = max(others, key=lambda plan: made.right[plan] / max(1, made.asked[plan]))
+    name = made.cards[best_other.aggregator].name
+    known = (
+        f"this device's LLM was right in {made.right[own]} of {made.asked[own]} questions,"
+        f" {name}'s in {made.right[best_other]} of {made.asked[best_other]}"
+    )
+    quality = {c.plan: c.quality for c in made.candidates}
+    if quality[best_other] <= quality[own]:
+        return known
+    if all(c.plan != best_other for c in able):
+        return f"{known}, but {name} cannot be asked"
+    return f"{known}, but {name} is busier"
+
+
+def _committees(made: View) -> str:
+    examined = [p for p in made.pairs if made.asked[p] >= LEAST_ASKED]
+    if not examined:
+        return ""
+    quality = {c.plan: c.quality for c in made.candidates}
+    singles = max(q for plan, q in quality.items() if plan.method == "alone")
+    if any(quality.get(plan, 0.0) > singles for plan in examined):
+        return "; committees have been better, but not by what they cost"
+    return "; committees have not been better"

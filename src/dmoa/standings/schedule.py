@@ -1,0 +1,278 @@
+"""When a device examines whom, and by which question: a pure object with the time passed in.
+
+It asks only while this device and everyone asked are idle, at random times, within a share of
+each device's time and a number a day. The own device is asked new questions; peers and plans
+follow on the same ones, so that they can be compared in pairs. What was begun and not finished
+(a restart, a failure) is asked again. Who knows least about is next.
+
+    ask = schedule.next(now, cards, idle, standings, plans)
+    if ask:  # carry it out, then one of
+        schedule.finished(ask, seconds, now)
+        schedule.failed(ask, seconds, now)
+        schedule.refused(ask, now)
+"""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from dmoa.policies.plans import Plan, alone, work_of
+from dmoa.standings.decision import LEAST_ASKED, Card, plan_subject
+from dmoa.standings.outcomes import Record, Standings, paired
+
+DAY = 86400.0
+KNOWN_WELL = 60.0
+"""Outcomes, faded, after which a subject is known well enough."""
+HOPELESS = 0.05
+"""A plan that beats the best LLM alone with less probability than this is not asked on."""
+HOPELESS_AFTER = 30.0
+TRIES = 3
+REFUSED = 3600.0
+"""Seconds for which one who refused is left alone; each refusal in a row doubles it to a day."""
+LOST = 900.0
+"""Seconds after which what was begun counts as lost, and is asked again."""
+REMEMBERED = 4096
+"""Devices whose spent time and refusals are remembered, and asks that are under way."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """How much may be spent on examinations.
+
+    Attributes:
+        share: of each device's time, together for all devices that may examine it.
+        per_day: questions a day and device.
+        gap: mean seconds between two questions of this device, at least.
+        service: seconds that an inference is taken to last where it is not known.
+    """
+
+    share: float = 0.02
+    per_day: int = 100
+    gap: float = 20.0
+    service: float = 5.0
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A question to put.
+
+    Attributes:
+        subject: whose record it is for.
+        members: devices that have work of it.
+        plan: what is done.
+        question: which, for `questions.Bank`.
+        tries: how often it has been begun before.
+        at: Unix time at which it was begun.
+    """
+
+    subject: str
+    plan: Plan
+    question: int
+    tries: int = 0
+    at: float = 0.0
+
+
+class State(msgspec.Struct):
+    """What a device keeps of its schedule between its runs.
+
+    Attributes:
+        fresh: number of the next new question.
+        not_before: Unix time of the next question.
+        spent: of each device, when it was asked in the last day, and the seconds that it took.
+        under_way: questions that were begun and not finished, by subject.
+        refusals: of each device, how many in a row, and until when it is left alone.
+    """
+
+    fresh: int = 0
+    not_before: float = 0.0
+    spent: dict[str, list[tuple[float, float]]] = {}
+    under_way: dict[str, Ask] = {}
+    refusals: dict[str, tuple[int, float]] = {}
+
+
+class Schedule:
+    """Says what to ask whom next.
+
+    Args:
+        own: key id of the own device.
+        rng: private; times and ties are drawn from it.
+        budget: how much may be spent.
+        state: of an earlier run.
+    """
+
+    def __init__(
+        self,
+        own: str,
+        rng: random.Random,
+        budget: Budget | None = None,
+        state: State | None = None,
+    ) -> None:
+        self.own = own
+        self.budget = budget or Budget()
+        self.state = state or State()
+        self._rng = rng
+
+    def next(
+        self,
+        now: float,
+        cards: Mapping[str, Card],
+        idle: Collection[str],
+        standings: Standings,
+        plans: Sequence[Plan] = (),
+        seconds: Mapping[str, float] | None = None,
+    ) -> Ask | None:
+        """The question to put now, which counts as begun; None if there is none.
+
+        Args:
+            now: Unix time, seconds.
+            cards: of all devices that are there, the own one included.
+            idle: devices that have nothing to do.
+            standings: what is known.
+            plans: of several devices, that are worth examining.
+            seconds: mean service time of each device, where known.
+        """
+        if now < self.state.not_before or self.own not in idle:
+            return None
+        self._forget(now)
+        service = seconds or {}
+        able = [
+            plan
+            for plan in (*map(alone, cards), *plans)
+            if plan.members <= cards.keys()
+            and all(
+                self._may(d, n, now, idle, service, len(cards)) for d, n in work_of(plan).items()
+            )
+        ]
+        subjects = {self._subject(plan, cards): plan for plan in able}
+        ask = self._lost(subjects, now) or self._least_known(subjects, cards, standings, now)
+        if ask:
+            self.state.under_way.pop(ask.subject, None)
+            self.state.under_way[ask.subject] = ask
+            while len(self.state.under_way) > REMEMBERED:
+                del self.state.under_way[next(iter(self.state.under_way))]
+            # Exponential gaps: when the next one comes tells nothing.
+            self.state.not_before = now + self._rng.expovariate(1 / self.budget.gap)
+        return ask
+
+    def finished(self, ask: Ask, seconds: float, now: float) -> None:
+        """It was answered: seconds of service, of each device."""
+        self._spend(ask, seconds, now)
+        self.state.under_way.pop(ask.subject, None)
+        for device in ask.plan.members:
+            self.state.refusals.pop(device, None)
+
+    def failed(self, ask: Ask, seconds: float, now: float) -> None:
+        """It was not answered, by nobody's will: asked again later, TRIES times in all."""
+        self._spend(ask, seconds, now)
+        if ask.tries + 1 >= TRIES:
+            self.state.under_way.pop(ask.subject, None)
+        elif ask.subject in self.state.under_way:
+            again = msgspec.structs.replace(ask, at=now - LOST)
+            self.state.under_way[ask.subject] = again
+
+    def refused(self, ask: Ask, now: float) -> None:
+        """Somebody did not want to: no outcome, so no standing, and peace for longer and longer."""
+        self.state.under_way.pop(ask.subject, None)
+        for device in ask.plan.members - {self.own}:
+            times = self.state.refusals.get(device, (0, 0.0))[0] + 1
+            self.state.refusals[device] = (times, now + min(DAY, REFUSED * 2.0 ** (times - 1)))
+
+    # --- who may be asked --------------------------------------------------------------------
+
+    def _may(
+        self,
+        device: str,
+        inferences: float,
+        now: float,
+        idle: Collection[str],
+        service: Mapping[str, float],
+        devices: int,
+    ) -> bool:
+        if device not in idle or self.state.refusals.get(device, (0, 0.0))[1] > now:
+            return False
+        spent = self.state.spent.get(device, [])
+        needed = sum(s for _, s in spent) + inferences * service.get(device, self.budget.service)
+        # Every device may examine every other, and all of them together keep to the share.
+        return len(spent) < self.budget.per_day and needed <= self.budget.share * DAY / devices
+
+    def _spend(self, ask: Ask, seconds: float, now: float) -> None:
+        for device in ask.plan.members:
+            self.state.spent.setdefault(device, []).append((now, seconds))
+
+    def _forget(self, now: float) -> None:
+        """Drop what is more than a day old, and devices beyond a bound."""
+        for kept in (self.state.spent, self.state.refusals):
+            while len(kept) > REMEMBERED:
+                del kept[next(iter(kept))]
+        for device, spent in list(self.state.spent.items()):
+            self.state.spent[device] = [(at, s) for at, s in spent if at > now - DAY]
+            if not self.state.spent[device]:
+                del self.state.spent[device]
+
+    # --- what is asked -----------------------------------------------------------------------
+
+    def _subject(self, plan: Plan, cards: Mapping[str, Card]) -> str:
+        if plan.method == "alone":
+            return cards[plan.aggregator].subject
+        return plan_subject(plan, cards)
+
+    def _lost(self, subjects: Mapping[str, Plan], now: float) -> Ask | None:
+        """What was begun long ago and never finished."""
+        for subject, ask in self.state.under_way.items():
+            if subject in subjects and ask.at <= now - LOST:
+                return msgspec.structs.replace(ask, tries=ask.tries + 1, at=now)
+        return None
+
+    def _least_known(
+        self,
+        subjects: Mapping[str, Plan],
+        cards: Mapping[str, Card],
+        standings: Standings,
+        now: float,
+    ) -> Ask | None:
+        own = standings.record(cards[self.own].subject)
+        singles = [standings.record(card.subject) for card in cards.values()]
+        best = max(singles, key=lambda record: record.skill(now).mean)
+        wanted: list[tuple[float, float, Ask]] = []
+        for subject, plan in subjects.items():
+            if subject in self.state.under_way:
+                continue
+            record = standings.record(subject)
+            known = _weight(record, now)
+            if known >= KNOWN_WELL:
+                continue
+            members = [standings.record(cards[device].subject) for device in plan.members]
+            if plan.method != "alone" and not _worth_asking(record, members, best, now):
+                continue
+            mine = plan == alone(self.own)
+            question = self._fresh(own) if mine else _follow(record, own)
+            if question is not None:
+                # Plans cost more and matter only when their members are known.
+                rank = known + (0.0 if plan.method == "alone" else LEAST_ASKED)
+                wanted.append((rank, self._rng.random(), Ask(subject, plan, question, at=now)))
+        if not wanted:
+            return None
+        ask = min(wanted, key=lambda entry: entry[:2])[2]
+        self.state.fresh = max(self.state.fresh, ask.question + 1)
+        return ask
+
+    def _fresh(self, own: Record) -> int:
+        return max(self.state.fresh, 1 + max(own.answers(), default=-1))
+
+
+def _weight(record: Record, now: float) -> float:
+    skill = record.skill(now)
+    return skill.right + skill.wrong - 2.0
+
+
+def _follow(record: Record, own: Record) -> int | None:
+    """The newest question that the own device has had and this subject has not."""
+    left = own.answers().keys() - record.answers().keys()
+    return max(left, default=None)
+
+
+def _worth_asking(record: Record, members: Sequence[Record], best: Record, now: float) -> bool:
+    """Whether a plan of several is worth its inferences on examinations."""
+    if any(member.asked() < LEAST_ASKED for member in members):
+        return False
+    pair = paired(record, best, now)
+    return pair.shared < HOPELESS_AFTER or pair.chance >= HOPELESS
