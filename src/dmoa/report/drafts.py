@@ -30,8 +30,8 @@ def drafts_table(found: Mapping[str, Any]) -> "Table":
             f"{row['own']:.1f}",
             f"{row['dmoa']:.1f} ± {row['dmoa_half_width']:.1f}",
             f"{against['mean']:+.1f} ± {against['half_width']:.1f}",
-            f"{row.inferences:.2f}",
-            ", ".join(f"{name} {100 * share:.0f} %" for name, share in row.plans.items()),
+            f"{row['inferences']:.2f}",
+            ", ".join(f"{name} {100 * share:.0f} %" for name, share in row["plans"].items()),
         )
     return table
 
