@@ -332,7 +332,7 @@ def peer_of(network: LocalNetwork, known: list[str]) -> ZenohNetwork:
 async def test_another_users_program_on_this_machine_gets_no_link(tmp_path: Path) -> None:
     """Whoever reaches the port, and whatever bridges the loopback address, stays outside."""
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
-        listen = [d._arguments[d._arguments.index("--listen") + 1] for d in network.devices]
+        listen = [device.listens for device in network.devices]
         foreign = personal.authority(tmp_path).admit("stranger", Ed25519PrivateKey.generate())
         stranger = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], listen, foreign)
         plain = zenoh.Config()
@@ -371,8 +371,7 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
         send(b"\x00\xff nonsense")
 
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
-        listen = network.devices[0]._arguments
-        known = listen[listen.index("--listen") + 1]
+        known = network.devices[0].listens
         stranger = peer_of(network, [known])
         await stranger.open("stranger", nonsense, lambda: None)
         try:
@@ -440,10 +439,7 @@ async def test_a_full_link_to_a_stopped_peer_stops_nothing_else() -> None:
 
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
         stopped = network.devices[0]
-        known = [
-            arguments[arguments.index("--listen") + 1]
-            for arguments in (device._arguments for device in network.devices)
-        ]
+        known = [device.listens for device in network.devices]
         ids = [(await fetch_status(device.url))["id"] for device in network.devices]
         asker = peer_of(network, known)
         await asker.open("asker", refuse, lambda: None)

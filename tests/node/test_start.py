@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from dmoa.client import fetch_status
 from dmoa.errors import UsageError
-from dmoa.node import process
+from dmoa.node import process, upkeep
+from dmoa.node.local import DeviceProcess, LocalNetwork, free_ports
 from dmoa.node.process import serve
 from dmoa.node.settings import load_settings
 from dmoa.trust import personal
@@ -69,3 +71,30 @@ def test_a_broken_authority_is_named_and_not_replaced(tmp_path: Path, content: b
     with pytest.raises(UsageError, match="are no authority .* remove both"):
         personal.authority(tmp_path)
     assert (tmp_path / "network.key").read_bytes() == content
+
+
+@pytest.mark.processes
+async def test_a_device_that_is_linked_by_its_name_is_no_problem() -> None:
+    instant = "scripted:deterministic,mean=0"
+    async with LocalNetwork(1, instant) as network:
+        first = network.devices[0]
+        port = first.listens.rpartition(":")[2]
+        other = DeviceProcess(
+            "bob",
+            network.folder,
+            [
+                *("--llm", instant, "--api", "127.0.0.1:0"),
+                *("--listen", f"tcp/127.0.0.1:{free_ports(1)[0]}"),
+                *("--connect", f"tcp/localhost:{port}"),
+            ],
+            {"DMOA_HOME": str(network.home)},
+        )
+        await other.start()
+        try:
+            await network.joined(2, [other])
+            looks = asyncio.get_running_loop().time() + 2.5 * upkeep.LOOK_SECONDS
+            while asyncio.get_running_loop().time() < looks:
+                assert not (await fetch_status(other.url))["problems"]
+                await asyncio.sleep(0.2)
+        finally:
+            await other.stop()

@@ -68,6 +68,11 @@ class DeviceProcess:
         self._log: IO[bytes] | None = None
 
     @property
+    def listens(self) -> str:
+        """The address of its links, as it was given."""
+        return self._arguments[self._arguments.index("--listen") + 1]
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None
