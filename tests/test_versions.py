@@ -22,7 +22,7 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def test_links_of_the_prose_lead_somewhere() -> None:
-    for name in ("README.md", "CHANGELOG.md"):
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
             assert (ROOT / target).exists(), f"{name}: {target}"
