@@ -19,6 +19,8 @@ LONGEST = 20_000
 """Characters of a reply that are looked at, from its end."""
 SENTENCES = 4
 """Of a reply without a marked answer, from its end, that may give it."""
+BOXES = 4
+"""Of a reply, from its end, that are looked at until one is closed."""
 LONGEST_STATEMENT = 400
 """Characters of a statement that can give an answer in words; longer ones tell a story."""
 
@@ -27,9 +29,10 @@ _MARK = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _COMMENT = re.compile(
-    r"^(?:it|its|they|these|those|there|note|he|she|the (?:result|program|output|final value|value)"
-    r" (?:is )?then|this (?:is because|is the number|is a|number|answer|can|city|element"
-    r"|means that the|program|code|result))\b",
+    r"^(?:it|its|they|these|those|there|note|he|she"
+    r"|the (?:result|program|output|final value|value) (?:is )?then"
+    r"|this (?:answer|can|city|element|number|program|code|result"
+    r"|is because|is the number|is a|means that the))\b",
     re.IGNORECASE,
 )
 _ITEM = re.compile(r"^\s*(?:\d{1,2}[.)]|[-•*])\s+(?=\S)")
@@ -128,15 +131,14 @@ def _says(told: str) -> bool:
 
 def _last_boxed(text: str) -> tuple[str, int] | None:
     """The content of the last box, braces balanced, and where the box ends."""
-    found = None
-    for mark in _BOXED.finditer(text):
+    # The last few only: a text of boxes that never close would take long.
+    for mark in reversed([*_BOXED.finditer(text)][-BOXES:]):
         depth = 1
         for end in range(mark.end(), len(text)):
             depth += (text[end] == "{") - (text[end] == "}")
             if not depth:
-                found = (text[mark.end() : end], end)
-                break
-    return found
+                return text[mark.end() : end], end
+    return None
 
 
 def _plain(text: str) -> str:

@@ -144,13 +144,13 @@ class Schedule:
         ]
         subjects = {self._subject(plan, cards): plan for plan in able}
         ask = self._lost(subjects, now) or self._least_known(subjects, cards, standings, now)
+        # Exponential gaps: when the next one comes tells nothing.
+        self.state.not_before = now + self._rng.expovariate(1 / self.budget.gap)
         if ask:
             self.state.under_way.pop(ask.subject, None)
             self.state.under_way[ask.subject] = ask
             while len(self.state.under_way) > REMEMBERED:
                 del self.state.under_way[next(iter(self.state.under_way))]
-            # Exponential gaps: when the next one comes tells nothing.
-            self.state.not_before = now + self._rng.expovariate(1 / self.budget.gap)
         return ask
 
     def finished(self, ask: Ask, seconds: float, now: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 SURE = 0.9
 """Posterior from which a topic is told."""
-KNOWN = 0.6
+KNOWN = 0.75
 """Share of a prompt's words that must be known."""
 LONGEST = 2000
 """Characters of a prompt that are looked at."""

@@ -1,0 +1,140 @@
+"""All of a device's examinations in one object: schedule, questions, grading, what was found.
+
+No clock, no network: whoever owns it asks `next`, carries the plan out as an ordinary task, and
+says what came of it. `kept` is what must be there again after a restart.
+
+    examiner = Examiner("own key id", kept)
+    if step := examiner.next(now, cards, idle):
+        answer, seconds = await carried_out(step.ask.plan, step.question)
+        examiner.answered(step, answer, seconds, now)
+"""
+
+import random
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from dmoa.policies.plans import Plan
+from dmoa.standings.candidates import worth_examining
+from dmoa.standings.decision import Card, View, view
+from dmoa.standings.grading import is_right
+from dmoa.standings.outcomes import Outcome, Standings
+from dmoa.standings.questions import Question, question
+from dmoa.standings.questions.bank import Bank
+from dmoa.standings.questions.own import OwnQuestion
+from dmoa.standings.questions.wording import USUAL, Manner
+from dmoa.standings.schedule import Ask, Budget, Schedule, State
+from dmoa.standings.topics import Topics
+
+SEED_BYTES = 16
+TOPIC_EXAMPLES = 600
+"""Generated questions from which topics of prompts are told."""
+
+
+class Kept(msgspec.Struct):
+    """What a device keeps of its examinations between its runs.
+
+    Attributes:
+        seed: private: who knows it knows all answers.
+        own: the user's own questions.
+    """
+
+    seed: str = msgspec.field(default_factory=lambda: secrets.token_hex(SEED_BYTES))
+    standings: Standings = msgspec.field(default_factory=Standings)
+    schedule: State = msgspec.field(default_factory=State)
+    own: tuple[OwnQuestion, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A question to put now, and how."""
+
+    ask: Ask
+    question: Question
+
+
+class Examiner:
+    """A device's examinations.
+
+    Args:
+        own: key id of the own device.
+        kept: of an earlier run; a new seed if there was none.
+        budget: how much may be spent.
+    """
+
+    def __init__(self, own: str, kept: Kept | None = None, budget: Budget | None = None) -> None:
+        self.own = own
+        self.kept = kept or Kept()
+        self.standings = self.kept.standings
+        # The secret also draws times and ties: nobody else can foresee them.
+        rng = random.Random(f"{self.kept.seed}/schedule/{self.kept.schedule.fresh}")
+        self._schedule = Schedule(own, rng, budget, self.kept.schedule)
+        self._topics: Topics | None = None
+
+    def next(
+        self,
+        now: float,
+        cards: Mapping[str, Card],
+        idle: Collection[str],
+        *,
+        seconds: Mapping[str, float] | None = None,
+        manners: Sequence[Manner] = USUAL,
+    ) -> Step | None:
+        """The next question, which counts as begun; None if there is none now.
+
+        Args:
+            now: Unix time, seconds.
+            cards: of all devices that are there, the own one included.
+            idle: devices that have nothing to do.
+            seconds: mean service time of each device, where known.
+            manners: what came with the user's latest prompts.
+        """
+        plans = self.plans(cards, now)
+        ask = self._schedule.next(now, cards, idle, self.standings, plans, seconds)
+        if ask is None:
+            return None
+        bank = Bank(self.kept.seed, self.kept.own, manners)
+        return Step(ask, bank.question(ask.question))
+
+    def answered(self, step: Step, answer: str, seconds: float, now: float) -> bool:
+        """Grade an answer; True if the subject turns out to have fallen in skill."""
+        self._schedule.finished(step.ask, seconds, now)
+        right = is_right(answer, step.question.answers)
+        outcome = Outcome(step.ask.question, step.question.topic, right, now)
+        return self.standings.note(step.ask.subject, outcome)
+
+    def failed(self, step: Step, seconds: float, now: float) -> None:
+        """There was no answer, by nobody's will."""
+        self._schedule.failed(step.ask, seconds, now)
+
+    def refused(self, step: Step, now: float) -> None:
+        """Somebody did not want to answer."""
+        self._schedule.refused(step.ask, now)
+
+    def rate(self, card: Card, good: bool, now: float) -> None:
+        """The user's rating of an answer that one device gave."""
+        self.standings.rate(card.subject, good, now)
+
+    def add(self, questions: Sequence[OwnQuestion]) -> None:
+        """Take the user's own questions, as `questions.own` reads them."""
+        self.kept.own = (*self.kept.own, *questions)
+        self._topics = None
+
+    def plans(self, cards: Mapping[str, Card], now: float) -> list[Plan]:
+        """Plans of several devices that are worth examining."""
+        return worth_examining(self.standings, self.own, cards, now)
+
+    def view(self, cards: Mapping[str, Card], now: float) -> View:
+        """What is known, to decide from; to be made anew when an outcome or a card is new."""
+        return view(self.standings, self.own, cards.values(), now, self.plans(cards, now))
+
+    def topic(self, prompt: str) -> str:
+        """The topic of a user's prompt, or "" if it is like none of the examinations'."""
+        if self._topics is None:
+            drawn = [question(self.kept.seed, i) for i in range(TOPIC_EXAMPLES)]
+            examples = [(q.text, q.topic) for q in drawn]
+            examples += [(own.question, own.topic) for own in self.kept.own]
+            self._topics = Topics(examples)
+        return self._topics.guess(prompt)
