@@ -1,11 +1,15 @@
 """The compiled kernel against exact values and against its event-by-event twin."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
+from dmoa.policies.proposers import draw_uniform
 from dmoa.simulation.arrivals import Recorded
+from dmoa.simulation.fcfs import kernel
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.twin import simulate_trace
 
@@ -212,3 +216,32 @@ def test_a_sample_of_more_than_there_are_is_all_of_them():
         simulate(tables(protocol={"policy": "backlog", "sample": d})).latency for d in (40, 7)
     )
     assert many == everybody
+
+
+def test_a_sparse_draw_is_the_draw_of_the_policy():
+    """Large networks draw distances without an array of them: the same ones, number by number."""
+    draw = np.random.default_rng(8)
+    sparse: Any = njit(kernel.draw_distances.py_func)
+    for _ in range(500):
+        count = int(draw.integers(1, 12))
+        k = int(draw.integers(0, count + 1))
+        uniforms = draw.random(k + 1)
+        plain = list(range(1, count + 1))
+        draw_uniform(plain, uniforms.tolist(), k)
+        chosen, moved = np.zeros(k + 1, np.int64), np.zeros((k + 1, 2), np.int64)
+        sparse(uniforms, count, k, chosen, moved)
+        assert chosen[:k].tolist() == plain[:k]
+
+
+def test_a_network_of_a_hundred_thousand_behaves_like_one_of_a_thousand():
+    means = [
+        simulate(
+            {
+                "network": {"devices": n, "alpha": 1.0, "rate": 0.08},
+                "protocol": {"layers": 1, "proposers": 3},
+                "run": {"prompts": 200_000, "replications": 1, "warmup": 200_000, "seed": 3},
+            }
+        ).latency["mean"]
+        for n in (1000, 100_000)
+    ]
+    assert means[1] == pytest.approx(means[0], rel=0.02)
