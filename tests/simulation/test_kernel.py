@@ -1,12 +1,16 @@
 """The compiled kernel against exact values and against its event-by-event twin."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
+from dmoa.policies.proposers import draw_uniform
 from dmoa.simulation import study
 from dmoa.simulation.arrivals import Recorded
+from dmoa.simulation.fcfs import kernel
 from dmoa.simulation.study import run_replications, simulate
 from dmoa.theory.selection import rate_limit_selected
 from tests.simulation.twin import simulate_trace
@@ -226,3 +230,32 @@ def test_the_load_of_a_policy_is_computed_once(monkeypatch):
     monkeypatch.setattr(study, "rate_limit_selected", counted)
     simulate(tables(protocol={"policy": "backlog"}, run={"prompts": 100, "replications": 2}))
     assert len(calls) == 1
+
+
+def test_a_sparse_draw_is_the_draw_of_the_policy():
+    """Large networks draw distances without an array of them: the same ones, number by number."""
+    draw = np.random.default_rng(8)
+    sparse: Any = njit(kernel.draw_distances.py_func)
+    for _ in range(500):
+        count = int(draw.integers(1, 12))
+        k = int(draw.integers(0, count + 1))
+        uniforms = draw.random(k + 1)
+        plain = list(range(1, count + 1))
+        draw_uniform(plain, uniforms.tolist(), k)
+        chosen, moved = np.zeros(k + 1, np.int64), np.zeros((k + 1, 2), np.int64)
+        sparse(uniforms, count, k, chosen, moved)
+        assert chosen[:k].tolist() == plain[:k]
+
+
+def test_a_network_of_a_hundred_thousand_behaves_like_one_of_a_thousand():
+    means = [
+        simulate(
+            {
+                "network": {"devices": n, "alpha": 1.0, "rate": 0.08},
+                "protocol": {"layers": 1, "proposers": 3},
+                "run": {"prompts": 200_000, "replications": 1, "warmup": 200_000, "seed": 3},
+            }
+        ).latency["mean"]
+        for n in (1000, 100_000)
+    ]
+    assert means[1] == pytest.approx(means[0], rel=0.02)

@@ -30,6 +30,9 @@ USE_MEMORY = 100.0  # service times over which a user's use is averaged
 SPREAD = 8.0  # how far from the median a mean service time is believed
 
 
+_FARTHEST = 200.0  # reaches; a price beyond could not be told from infinite
+
+
 def price(backlog: float, patience: float) -> float:
     """What a service time of work costs at a device, in the same units as patience.
 
@@ -43,8 +46,7 @@ def price(backlog: float, patience: float) -> float:
     """
     if not backlog >= 0.0:
         return math.inf
-    # Beyond the reach nothing is bought: how far beyond does not matter.
-    share = min(backlog / (REACH * patience), 2.0)
+    share = min(backlog / (REACH * patience), _FARTHEST)
     return patience * math.expm1(STEEPNESS * share) / math.expm1(STEEPNESS)
 
 
@@ -157,7 +159,7 @@ def retry_after(
     Arguments as of `choose_plan`, with backlogs for prices. Infinite when no plan is worth
     anything on idle devices.
     """
-    ceiling = 2.0 * REACH * patience  # of what a backlog is believed; its price is out of reach
+    ceiling = _FARTHEST * REACH * patience
     prices = [0.0] * len(backlogs)
 
     def is_worth_it(wait: float) -> bool:
@@ -171,7 +173,7 @@ def retry_after(
     if not is_worth_it(ceiling):
         return math.inf
     low, high = 0.0, ceiling
-    for _ in range(30):
+    for _ in range(50):
         middle = 0.5 * (low + high)
         if is_worth_it(middle):
             high = middle

@@ -47,8 +47,13 @@ class Calendar(NamedTuple):
 
 
 def new_calendar(capacity: int, day: float) -> Calendar:
-    """An empty calendar for `capacity` open prompts with days of `day` seconds."""
-    days = 1 << max(6, int(capacity).bit_length())
+    """An empty calendar for `capacity` open prompts with days of `day` seconds.
+
+    In a large one days are longer and fewer, so that the heads of their lists fit a cache.
+    """
+    crowd = _crowd(capacity)
+    day *= crowd
+    days = (1 << max(6, int(capacity).bit_length())) // crowd
     return Calendar(
         np.zeros(capacity),
         np.full((capacity, 4), -1, np.int32),
@@ -59,9 +64,15 @@ def new_calendar(capacity: int, day: float) -> Calendar:
     )
 
 
+def _crowd(capacity: int) -> int:
+    """How many times as long the days of a calendar are as it was asked for."""
+    return 8 if capacity >= 1 << 17 else 1
+
+
 def grown(old: Calendar, capacity: int) -> Calendar:
     """The same events in a calendar with room for more prompts, and shorter days."""
-    day = float(1.0 / old.scale[0]) * len(old.times) / capacity
+    size = len(old.times)
+    day = float(1.0 / old.scale[0]) / _crowd(size) * size / capacity
     new = new_calendar(capacity, day)
     new.times[: len(old.times)] = old.times
     new.records[: len(old.times)] = old.records

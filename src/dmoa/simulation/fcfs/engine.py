@@ -143,6 +143,8 @@ def new_state(model: Model, stream: NDArray[np.uint64], *, open_places: int) -> 
         np.zeros(2),
         np.zeros(width),
         np.zeros(width),
+        np.zeros(width, np.int64),
+        np.zeros((width, 2), np.int64),
         stream,
     )
 

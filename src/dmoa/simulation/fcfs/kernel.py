@@ -19,6 +19,8 @@ from dmoa.simulation.fcfs.calendar import DAY, LATER, TODAY, open_next_day, pop_
 from dmoa.simulation.random_numbers import EXPONENTIAL, exponential, service, uniform
 
 UNIFORM, BACKLOG, WEIGHTED = range(3)
+# Devices from which on a look at an array of all of them waits for memory.
+LARGE = 1 << 16
 
 # columns of the calendar's records
 PROMPT, OWNER, LAYER = 1, 2, 3
@@ -103,6 +105,7 @@ class State(NamedTuple):
         window: measured from, to, seconds, shape (2,).
         uniforms: scratch of a draw, shape (largest draw,).
         costs: scratch of a choice, shape (largest draw,).
+        chosen, moved: scratch of a sparse draw, shape (k,) and (k, 2).
         random: the stream, shape (4,).
     """
 
@@ -118,6 +121,8 @@ class State(NamedTuple):
     window: NDArray[np.float64]
     uniforms: NDArray[np.float64]
     costs: NDArray[np.float64]
+    chosen: NDArray[np.int64]
+    moved: NDArray[np.int64]
     random: NDArray[np.uint64]
 
 
@@ -170,6 +175,29 @@ def _queued(device, time, first_slot, free_at, starts, after, heads, waiting, co
     return tasks
 
 
+@njit(inline="always")
+def draw_distances(uniforms, count, k, chosen, moved):
+    """What `draw_uniform` puts in front of the distances 1 to `count`, without an array of them.
+
+    Args:
+        uniforms: at least k numbers in [0, 1).
+        count: of distances.
+        k: how many are wanted.
+        chosen: filled in, shape (k,).
+        moved: scratch: places whose distance is another than at first, and it, shape (k, 2).
+    """
+    for place in range(k):
+        other = place + int(uniforms[place] * (count - place))
+        here, there = place + 1, other + 1
+        for earlier in range(place):
+            if moved[earlier, 0] == place:
+                here = moved[earlier, 1]
+            if moved[earlier, 0] == other:
+                there = moved[earlier, 1]
+        chosen[place] = there
+        moved[place, 0], moved[place, 1] = other, here
+
+
 @compiled(nogil=True)
 def run(model, arrivals, state, calendar, latencies, upto, until):
     """Simulate the arrivals of prompts before `upto`, and what happens until `until`.
@@ -215,6 +243,8 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
         alike = alike and alphas[device] == alpha
     row = 0
     finished = True
+    sparse = shared and policy == UNIFORM and n >= LARGE
+    chosen, moved = state.chosen, state.moved
 
     while counts[UNMEASURED] > 0:
         if counts[OPEN] == len(spare) or counts[ROOM] <= k:
@@ -253,7 +283,9 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
             if policy == UNIFORM:
                 for j in range(k):
                     uniforms[j] = uniform(random)
-                if shared:
+                if sparse:
+                    draw_distances(uniforms, n - 1, k, chosen, moved)
+                elif shared:
                     draw_uniform(candidates, uniforms, k)
                 else:
                     draw_uniform(candidates[row : first_candidate[owner + 1]], uniforms, k)
@@ -286,7 +318,7 @@ def run(model, arrivals, state, calendar, latencies, upto, until):
                 if draws_recorded:
                     device = draws[prompt, layer, j - 1]
                 elif shared:
-                    device = owner + candidates[j - 1]
+                    device = owner + (chosen[j - 1] if sparse else candidates[j - 1])
                     if device >= n:
                         device -= n
                 else:
