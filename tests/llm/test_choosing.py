@@ -8,7 +8,7 @@ from dmoa.errors import (
     UsageError,
 )
 from dmoa.llm.choosing import Model, candidates, named
-from dmoa.llm.scripted import Reply as Script
+from dmoa.llm.scripted import ScriptedAnswer as Script
 from dmoa.llm.scripted import ScriptedLLM
 from dmoa.llm.specification import make_llm
 from dmoa.llm.tokens import estimate_tokens

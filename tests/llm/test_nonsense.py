@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dmoa.errors import LLMBroken
 from dmoa.llm.choosing import candidates
 from dmoa.llm.dialects import dialects
-from dmoa.llm.faults import Refused, read_fault
+from dmoa.llm.faults import ServerRefused, read_fault
 from dmoa.llm.interface import End, Token
 from dmoa.llm.reading import Reading
 from tests.llm.fake import DONE, Fake, Reply, Request
@@ -62,7 +62,7 @@ def test_any_chunks_are_read_or_refused(
     try:
         items += reading.feed(stream.encode())
         items += reading.end(3)
-    except (Refused, LLMBroken):
+    except (ServerRefused, LLMBroken):
         return
     msgspec.json.encode(items)  # it can be sent on
     assert isinstance(items[-1], End)
@@ -80,7 +80,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes, sizes: list[int]) -> None:
             raw = raw[size:]
         list(reading.feed(raw))
         list(reading.end(3))
-    except (Refused, LLMBroken):
+    except (ServerRefused, LLMBroken):
         pass
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dmoa.errors import LLMBroken
 from dmoa.llm.calls import CallReader
 from dmoa.llm.dialects.generic import DIALECT
-from dmoa.llm.faults import Refused
+from dmoa.llm.faults import ServerRefused
 from dmoa.llm.interface import Alive
 from dmoa.llm.reading import Reading
 from tests.llm.fake import DONE, C, chunk, data
@@ -433,7 +433,7 @@ def test_what_ends_in_the_middle_or_makes_no_sense_is_a_failure(what: str) -> No
 def test_an_error_before_the_answer_is_what_its_code_says(
     stream: str, kind: str, words: str
 ) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ServerRefused) as caught:
         read(stream)
     assert (caught.value.fault.kind, caught.value.fault.words) == (kind, words)
 

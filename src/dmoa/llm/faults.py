@@ -45,7 +45,7 @@ class Fault(msgspec.Struct, frozen=True):
     loading: bool = False
 
 
-class Refused(Exception):
+class ServerRefused(Exception):
     """A server answered a request with an error, before any token."""
 
     def __init__(self, fault: Fault) -> None:

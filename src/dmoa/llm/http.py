@@ -12,7 +12,7 @@ import msgspec
 
 from dmoa.errors import LLMBroken, LLMUnavailable, UsageError
 from dmoa.llm.events import parse
-from dmoa.llm.faults import Fault, Refused, read_fault
+from dmoa.llm.faults import Fault, ServerRefused, read_fault
 
 CONNECT_SECONDS = 5.0
 ASK_SECONDS = 10.0
@@ -129,14 +129,14 @@ class Server:
             body: sent as JSON.
 
         Raises:
-            Refused: it answers with an error.
+            ServerRefused: it answers with an error.
             LLMUnavailable: nobody answers.
             LLMBroken: it went away before its answer had ended.
         """
         try:
             async with self._open(f"{self.root}/{path}", body) as response:
                 if response.status_code >= 400:
-                    raise Refused(await _fault(response))
+                    raise ServerRefused(await _fault(response))
                 yield _chunks(response)
         except Unreachable as error:
             raise LLMUnavailable(

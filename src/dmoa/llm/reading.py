@@ -7,7 +7,7 @@ from dmoa.llm.calls import CallReader
 from dmoa.llm.chunks import Chunk
 from dmoa.llm.dialect import Dialect
 from dmoa.llm.events import Event, EventReader
-from dmoa.llm.faults import Refused, read_fault, stream_status
+from dmoa.llm.faults import ServerRefused, read_fault, stream_status
 from dmoa.llm.interface import Alive, End, Token
 from dmoa.llm.surrogates import SurrogateJoiner
 from dmoa.protocol.conversation import Usage, finish_reason
@@ -56,7 +56,7 @@ class Reading:
         """The tokens in the next bytes; a sign of life where there are none.
 
         Raises:
-            Refused: the server says that something is wrong, before anything of the answer.
+            ServerRefused: the server says that something is wrong, before anything of the answer.
             LLMBroken: it says so later, or sends nonsense.
         """
         alive, note = True, ""
@@ -76,7 +76,7 @@ class Reading:
             estimate: tokens of the prompt, if the server does not say.
 
         Raises:
-            Refused, LLMBroken: as in `feed`; the stream has ended in the middle.
+            ServerRefused, LLMBroken: as in `feed`; the stream has ended in the middle.
         """
         for event in self._events.end():
             if (token := self._token(self._chunk(event))) is not None:
@@ -113,7 +113,7 @@ class Reading:
         if chunk.error is not None:
             fault = read_fault(stream_status(chunk.error), chunk.error)
             if not self.begun:
-                raise Refused(fault)
+                raise ServerRefused(fault)
             raise LLMBroken(f"it failed in the middle of its answer: {fault.words}")
         self._finish = chunk.finish or self._finish
         self._usage = chunk.usage or self._usage

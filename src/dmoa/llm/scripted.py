@@ -30,7 +30,7 @@ MAX_PIECES = 8
 DISTRIBUTIONS = ("deterministic", "exponential", "lognormal", "erlang")
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ScriptedAnswer(msgspec.Struct, frozen=True):
     """What a script answers when it is more than text.
 
     Attributes:
@@ -44,7 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
     tool_calls: list[dict[str, Any]] = []
 
 
-Respond = Callable[[Sequence[Message]], str | Reply]
+Respond = Callable[[Sequence[Message]], str | ScriptedAnswer]
 
 
 class ScriptedLLM:
@@ -96,7 +96,7 @@ class ScriptedLLM:
         started, seconds = now(), self._service_seconds()
         reply = self._respond(messages)
         if isinstance(reply, str):
-            reply = Reply(reply)
+            reply = ScriptedAnswer(reply)
         thought = reply.reasoning.split(" ") if reply.reasoning else []
         words = thought + (reply.text.split(" ") if reply.text or not thought else [])
         limit = sampling.max_tokens or len(words)
@@ -177,7 +177,11 @@ def from_script(script: str, device: str) -> ScriptedLLM:
         )
     draw = service_times(kind, mean, random.Random(f"{seed}/{device}"), cv=cv, stages=stages)
     answer, reasoning = split_reasoning(text)
-    reply = Reply(answer, reasoning) if text else Reply(f"This is the scripted answer of {device}.")
+    reply = (
+        ScriptedAnswer(answer, reasoning)
+        if text
+        else ScriptedAnswer(f"This is the scripted answer of {device}.")
+    )
     return ScriptedLLM(draw, lambda _: reply, name="scripted", context_length=context)
 
 

@@ -20,7 +20,7 @@ from dmoa.llm.choosing import Model
 from dmoa.llm.connecting import Say
 from dmoa.llm.dialect import Dialect
 from dmoa.llm.dialects.generic import DIALECT as GENERIC
-from dmoa.llm.faults import Fault, Refused
+from dmoa.llm.faults import Fault, ServerRefused
 from dmoa.llm.habits import Habits
 from dmoa.llm.http import Server
 from dmoa.llm.interface import Alive, End, ModelInfo, Token
@@ -169,7 +169,7 @@ class Upstream:
                         async for item in inner:
                             before = outgoing.habits  # it was taken
                             yield item
-                except Refused as refused:
+                except ServerRefused as refused:
                     fault = refused.fault
                 else:
                     return
@@ -198,7 +198,7 @@ class Upstream:
         """The tokens of one request.
 
         Raises:
-            Refused: the server answers with an error, before any token.
+            ServerRefused: the server answers with an error, before any token.
         """
         thinking = self._opens_thinking and not thinking_is_off(outgoing.sampling.thinking)
         reading = Reading(self.dialect, thinking=thinking)
