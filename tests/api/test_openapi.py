@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from dmoa.api.app import all_operations, make_routed
-from dmoa.api.responses import ChunkWriter, as_json, completion
+from dmoa.api.responses import ChunkWriter, completion
+from dmoa.api.writing import as_json
 from dmoa.device.committee import Committees
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished

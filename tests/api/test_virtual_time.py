@@ -103,5 +103,5 @@ def test_when_every_device_is_busy_it_is_a_429_and_not_a_503() -> None:
     ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (1e9, "86400")]
 )
 def test_retry_after_is_whole_seconds_from_one_to_a_day(seconds: float, header: str) -> None:
-    response = ApiError(429, "busy", retry_after=seconds).response()
+    response = ApiError(429, "busy", retry_after=seconds).response("/status")
     assert response.headers["retry-after"] == header

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,6 +18,8 @@ from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.openapi import Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
+from dmoa.api.prompts import Prompts
+from dmoa.api.prompts import json_response as _json
 from dmoa.api.requests import ChatRequest
 from dmoa.api.responses import (
     ChatCompletion,
@@ -57,11 +58,11 @@ def make_app(
         origins, hosts: see `Guard`.
     """
     routed = make_routed(all_operations(device, committees, policy, problems), keys)
-    return Guard(TidyPaths(routed), origins=origins, hosts=hosts, keyed=bool(keys))
+    return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
 def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
-    """The operations at their paths, behind the keys, with errors as OpenAI's clients read them."""
+    """The operations at their paths, behind the keys, with errors as their clients read them."""
     return Starlette(
         routes=[
             Route(
@@ -87,6 +88,7 @@ def all_operations(
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
+    prompts = Prompts(device, committees, policy)
 
     async def list_models(request: Request) -> Response:
         created = int(time.time())
@@ -121,7 +123,7 @@ def all_operations(
         Operation(
             "/v1/chat/completions",
             "Answers a conversation, whole or streamed.",
-            ChatCompletions(device, committees, policy).answer,
+            ChatCompletions(prompts).answer,
             ChatCompletion,
             method="POST",
             body=ChatRequest,
@@ -158,7 +160,7 @@ def _guarded(endpoint: Endpoint, keys: list[str]) -> Endpoint:
         if keys and not _shows_key(request, keys):
             raise ApiError(
                 401,
-                "this device wants a key: send `Authorization: Bearer KEY`",
+                "this device wants a key: send `Authorization: Bearer KEY` or `x-api-key: KEY`",
                 code="invalid_api_key",
             )
         return await endpoint(request)
@@ -169,28 +171,24 @@ def _guarded(endpoint: Endpoint, keys: list[str]) -> Endpoint:
 def _shows_key(request: Request, keys: list[str]) -> bool:
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        return False
+        shown = request.headers.get("x-api-key", "")  # as Anthropic's clients do
     # Every key is compared, in constant time, so that timing tells nothing.
     equal = [secrets.compare_digest(shown.encode(), key.encode()) for key in keys]
     return any(equal)
 
 
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
 async def _answer_fault(request: Request, error: Exception) -> Response:
-    """A fault of ours, in OpenAI's format; the server logs it."""
-    return ApiError(500, f"internal error: {type(error).__name__}").response()
+    """A fault of ours; the server logs it."""
+    return ApiError(500, f"internal error: {type(error).__name__}").response(request.url.path)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             detail = f"{error.detail}: {request.method} {request.url.path}"
-            response = ApiError(error.status_code, detail).response()
+            response = ApiError(error.status_code, detail).response(request.url.path)
             response.headers.update(error.headers or {})
             return response
         case DmoaError():
-            return as_api_error(error).response()
+            return as_api_error(error).response(request.url.path)
     raise error
