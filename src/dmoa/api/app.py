@@ -13,10 +13,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from dmoa.api import models
+from dmoa.api.anthropic.endpoint import Messages
 from dmoa.api.completions import ChatCompletions
+from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
-from dmoa.api.openapi import Endpoint, Operation, describe
+from dmoa.api.ollama.endpoint import Ollama
+from dmoa.api.openai_responses.endpoint import Responses
+from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
 from dmoa.api.prompts import Prompts
 from dmoa.api.prompts import json_response as _json
@@ -30,6 +34,7 @@ from dmoa.api.responses import (
     ProgressChunk,
 )
 from dmoa.api.status import Status, status
+from dmoa.api.text_completions import Completions
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
@@ -120,6 +125,11 @@ def all_operations(
         return _json(describe(operations))
 
     operations = [
+        *Responses(prompts).operations(),
+        *Completions(prompts).operations(),
+        *EmbeddingsEndpoint(device).operations(),
+        *Messages(prompts).operations(),
+        *Ollama(prompts).operations(),
         Operation(
             "/v1/chat/completions",
             "Answers a conversation, whole or streamed.",
@@ -128,7 +138,7 @@ def all_operations(
             method="POST",
             body=ChatRequest,
             events=(ChatCompletionChunk, ProgressChunk),
-            errors=(400, 404, 408, 413, 429, 503),
+            errors=ANSWERING,
         ),
         Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
         Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),

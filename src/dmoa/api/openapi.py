@@ -14,6 +14,9 @@ from dmoa.api.errors import error_type
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+ANSWERING = (400, 404, 408, 413, 429, 503)
+"""Statuses of what can go wrong with a prompt."""
+
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 _STREAMS = {
