@@ -61,7 +61,7 @@ class OllamaDetails(msgspec.Struct, frozen=True):
     parent_model: str = ""
     format: str = ""
     family: str = "dmoa"
-    families: list[str] = ["dmoa"]
+    families: tuple[str, ...] = ("dmoa",)
     parameter_size: str = ""
     quantization_level: str = ""
 
