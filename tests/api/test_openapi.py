@@ -16,6 +16,7 @@ from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.records import PromptRecord
+from tests.api.asking import check
 from tests.cluster import Cluster
 from tests.served import Served, served
 
@@ -34,18 +35,6 @@ async def described(s: Served) -> dict[str, Any]:
     document = (await s.get("/openapi.json")).json()
     assert isinstance(document, dict)
     return document
-
-
-def check(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    """Raise unless a value is as described; schemas allow unknown fields, this does not."""
-    whole = {**schema, "components": document["components"]}
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(whole).validate(value)
-    strict = json.loads(json.dumps(document["components"]))
-    for component in strict["schemas"].values():
-        if "properties" in component:
-            component["additionalProperties"] = False
-    Draft202012Validator({**schema, "components": strict}).validate(value)
 
 
 def answer_schema(

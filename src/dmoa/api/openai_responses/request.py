@@ -116,8 +116,7 @@ class ResponsesRequest(msgspec.Struct):
                 case "function":
                     choice = {"type": "function", "function": {"name": _name(choice)}}
                 case "allowed_tools":
-                    allowed = [_name(tool) for tool in choice.get("tools") or []]
-                    tools = [tool for tool in tools if _name(tool) in allowed]
+                    tools = _allowed(tools, choice.get("tools"))
                     choice = choice.get("mode", "auto")
                 case kind:
                     raise ApiError(
@@ -147,6 +146,13 @@ class ResponsesRequest(msgspec.Struct):
 
 def _name(tool: dict[str, Any]) -> Any:
     return _fields(tool).get("name")
+
+
+def _allowed(tools: list[dict[str, Any]], given: Any) -> list[dict[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(tool, dict) for tool in given):
+        raise ApiError(400, "tool_choice.tools is a list of objects with a type and a name")
+    names = [_name(tool) for tool in given]
+    return [tool for tool in tools if _name(tool) in names]
 
 
 def _fields(tool: dict[str, Any]) -> dict[str, Any]:
