@@ -10,7 +10,7 @@ from typing import Any
 import openai
 
 from dmoa.api.app import make_app
-from dmoa.api.prompts import Habits
+from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
 from tests.cluster import Cluster
@@ -69,7 +69,7 @@ async def served(
     keys: Sequence[str] = (),
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
-    habits: Habits | None = None,
+    defaults: PromptDefaults | None = None,
     **options: Any,
 ) -> AsyncGenerator[Served, None]:
     """Serve a cluster."""
@@ -79,7 +79,7 @@ async def served(
         app = make_app(
             cluster.devices[0],
             committees=Committees(cluster.devices[0], layers=1, proposers=3),
-            habits=habits or Habits(),
+            defaults=defaults or PromptDefaults(),
             keys=list(keys),
             origins=origins,
             hosts=hosts,

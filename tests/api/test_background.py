@@ -3,7 +3,7 @@
 import pytest
 
 from dmoa.api.background import background_task
-from dmoa.api.prompts import Habits
+from dmoa.api.making import PromptDefaults
 from dmoa.protocol.conversation import Message
 from tests.served import served
 
@@ -89,14 +89,14 @@ async def test_they_cost_one_inference_and_the_answer_says_why() -> None:
         tree = (answer.model_extra or {})["dmoa"]
         assert tree["tasks"] == 1
         assert tree["why"] == "a chat program wants a title, which needs no committee"
-    async with served(habits=Habits(background=False)) as s:
+    async with served(defaults=PromptDefaults(background=False)) as s:
         answer = await s.client.chat.completions.create(model="dmoa-m1-k3", messages=body)  # type: ignore[arg-type]
         assert (answer.model_extra or {})["dmoa"]["tasks"] == 5
 
 
 async def test_drafts_have_a_length_of_their_own_and_another_device_may_write() -> None:
     ask = [{"role": "user", "content": "Why?"}]
-    async with served(habits=Habits(draft_tokens=2)) as s:
+    async with served(defaults=PromptDefaults(draft_tokens=2)) as s:
         answer = await s.client.chat.completions.create(
             model="dmoa-m1-k3",
             messages=ask,  # type: ignore[arg-type]

@@ -85,6 +85,18 @@ async def test_with_a_key_the_name_does_not_matter_but_the_key_does() -> None:
         headers = {"Host": "desk.example"}
         assert (await post(s, headers)).status == 401
         assert (await post(s, headers | {"Authorization": "Bearer secret"})).status == 200
+        assert (await post(s, headers | {"x-api-key": "secret"})).status == 200
+        assert (await post(s, headers | {"x-api-key": "secrets"})).status == 401
+
+
+async def test_what_a_browser_asks_for_before_it_sends_needs_no_content_type() -> None:
+    async with served() as s:
+        for method, status in (("DELETE", 404), ("POST", 415)):
+            answer = await s.raw(
+                f"{method} /v1/responses/none HTTP/1.1\r\nHost: localhost:1\r\n"
+                "Origin: http://localhost:1\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            assert answer.status == status
 
 
 @pytest.mark.parametrize(
@@ -97,6 +109,10 @@ async def test_with_a_key_the_name_does_not_matter_but_the_key_does() -> None:
         ("/models/dmoa", "/v1/models/dmoa"),
         ("/v1//models", "/v1/models"),
         ("/status/", "/status"),
+        ("/responses/resp_1", "/v1/responses/resp_1"),
+        ("/v1/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/v1/api/chat", "/api/chat"),
+        ("/api//chat/", "/api/chat"),
         ("/", "/"),
         ("//", "/"),
         ("/modelsque", "/modelsque"),

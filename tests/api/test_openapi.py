@@ -9,12 +9,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from dmoa.api.app import all_operations, make_routed
-from dmoa.api.prompts import Habits
-from dmoa.api.responses import ChunkWriter, as_json, completion
+from dmoa.api.making import PromptDefaults
+from dmoa.api.responses import ChunkWriter, completion
+from dmoa.api.writing import as_json
 from dmoa.device.committee import Committees
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished
 from dmoa.protocol.records import PromptRecord
+from tests.api.asking import check
 from tests.cluster import Cluster
 from tests.served import Served, served
 
@@ -26,25 +28,13 @@ async def application() -> Starlette:
     async with Cluster(1) as cluster:
         device = cluster.devices[0]
         committees = Committees(device, layers=1, proposers=3)
-        return make_routed(all_operations(device, committees, Habits(), list), [])
+        return make_routed(all_operations(device, committees, PromptDefaults(), list), [])
 
 
 async def described(s: Served) -> dict[str, Any]:
     document = (await s.get("/openapi.json")).json()
     assert isinstance(document, dict)
     return document
-
-
-def check(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    """Raise unless a value is as described; schemas allow unknown fields, this does not."""
-    whole = {**schema, "components": document["components"]}
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(whole).validate(value)
-    strict = json.loads(json.dumps(document["components"]))
-    for component in strict["schemas"].values():
-        if "properties" in component:
-            component["additionalProperties"] = False
-    Draft202012Validator({**schema, "components": strict}).validate(value)
 
 
 def answer_schema(

@@ -8,7 +8,7 @@ import pytest
 
 from dmoa.api.app import make_app
 from dmoa.api.errors import ApiError
-from dmoa.api.prompts import Habits
+from dmoa.api.making import PromptDefaults
 from dmoa.device.committee import Committees
 from dmoa.device.queue import DeviceQueue
 from tests.cluster import Cluster
@@ -22,7 +22,7 @@ class Api:
     def __init__(self, cluster: Cluster) -> None:
         device = cluster.devices[0]
         committees = Committees(device, layers=2, proposers=3)
-        self._app = make_app(device, committees=committees, habits=Habits(), keys=[])
+        self._app = make_app(device, committees=committees, defaults=PromptDefaults(), keys=[])
 
     async def ask(self, model: str) -> Response:
         """Post a prompt."""
@@ -103,5 +103,5 @@ def test_when_every_device_is_busy_it_is_a_429_and_not_a_503() -> None:
     ("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (1e9, "86400")]
 )
 def test_retry_after_is_whole_seconds_from_one_to_a_day(seconds: float, header: str) -> None:
-    response = ApiError(429, "busy", retry_after=seconds).response()
+    response = ApiError(429, "busy", retry_after=seconds).response("/status")
     assert response.headers["retry-after"] == header

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,12 +13,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from dmoa.api import models
+from dmoa.api.anthropic.endpoint import Messages
 from dmoa.api.completions import ChatCompletions
+from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
-from dmoa.api.openapi import Endpoint, Operation, describe
+from dmoa.api.making import PromptDefaults, PromptMaker
+from dmoa.api.ollama.endpoint import Ollama
+from dmoa.api.openai_responses.endpoint import Responses
+from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
-from dmoa.api.prompts import Habits, Prompts
+from dmoa.api.prompts import Prompts
+from dmoa.api.prompts import json_response as _json
 from dmoa.api.requests import ChatRequest
 from dmoa.api.responses import (
     ChatCompletion,
@@ -30,6 +35,7 @@ from dmoa.api.responses import (
     ProgressChunk,
 )
 from dmoa.api.status import Status, status
+from dmoa.api.text_completions import Completions
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
@@ -40,7 +46,7 @@ def make_app(
     device: Device,
     *,
     committees: Committees,
-    habits: Habits,
+    defaults: PromptDefaults,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
     origins: Collection[str] = (),
@@ -51,17 +57,17 @@ def make_app(
     Args:
         device: the device behind it.
         committees: decide M and k of its prompts.
-        habits: what its owner has set for all prompts.
+        defaults: what its owner has set for all prompts.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
     """
-    routed = make_routed(all_operations(device, committees, habits, problems), keys)
-    return Guard(TidyPaths(routed), origins=origins, hosts=hosts, keyed=bool(keys))
+    routed = make_routed(all_operations(device, committees, defaults, problems), keys)
+    return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
 def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
-    """The operations at their paths, behind the keys, with errors as OpenAI's clients read them."""
+    """The operations at their paths, behind the keys, with errors as their clients read them."""
     return Starlette(
         routes=[
             Route(
@@ -82,11 +88,12 @@ def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
 def all_operations(
     device: Device,
     committees: Committees,
-    habits: Habits,
+    defaults: PromptDefaults,
     problems: Callable[[], list[str]],
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
+    prompts = Prompts(device, PromptMaker(device, committees, defaults))
 
     async def list_models(request: Request) -> Response:
         created = int(time.time())
@@ -118,15 +125,20 @@ def all_operations(
         return _json(describe(operations))
 
     operations = [
+        *Responses(prompts).operations(),
+        *Completions(prompts).operations(),
+        *EmbeddingsEndpoint(device).operations(),
+        *Messages(prompts).operations(),
+        *Ollama(prompts).operations(),
         Operation(
             "/v1/chat/completions",
             "Answers a conversation, whole or streamed.",
-            ChatCompletions(device, Prompts(device, committees, habits)).answer,
+            ChatCompletions(prompts).answer,
             ChatCompletion,
             method="POST",
             body=ChatRequest,
             events=(ChatCompletionChunk, ProgressChunk),
-            errors=(400, 404, 408, 413, 415, 422, 429, 502, 503),
+            errors=ANSWERING,
         ),
         Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
         Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),
@@ -158,7 +170,7 @@ def _guarded(endpoint: Endpoint, keys: list[str]) -> Endpoint:
         if keys and not _shows_key(request, keys):
             raise ApiError(
                 401,
-                "this device wants a key: send `Authorization: Bearer KEY`",
+                "this device wants a key: send `Authorization: Bearer KEY` or `x-api-key: KEY`",
                 code="invalid_api_key",
             )
         return await endpoint(request)
@@ -169,28 +181,24 @@ def _guarded(endpoint: Endpoint, keys: list[str]) -> Endpoint:
 def _shows_key(request: Request, keys: list[str]) -> bool:
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        return False
+        shown = request.headers.get("x-api-key", "")  # as Anthropic's clients do
     # Every key is compared, in constant time, so that timing tells nothing.
     equal = [secrets.compare_digest(shown.encode(), key.encode()) for key in keys]
     return any(equal)
 
 
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
-
-
 async def _answer_fault(request: Request, error: Exception) -> Response:
-    """A fault of ours, in OpenAI's format; the server logs it."""
-    return ApiError(500, f"internal error: {type(error).__name__}").response()
+    """A fault of ours; the server logs it."""
+    return ApiError(500, f"internal error: {type(error).__name__}").response(request.url.path)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             detail = f"{error.detail}: {request.method} {request.url.path}"
-            response = ApiError(error.status_code, detail).response()
+            response = ApiError(error.status_code, detail).response(request.url.path)
             response.headers.update(error.headers or {})
             return response
         case DmoaError():
-            return as_api_error(error).response()
+            return as_api_error(error).response(request.url.path)
     raise error

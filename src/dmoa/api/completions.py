@@ -1,64 +1,79 @@
-"""`POST /v1/chat/completions`, whole or streamed.
-
-A client that goes away cancels its work on all devices.
-"""
-
-import asyncio
-from collections.abc import Awaitable
+"""`POST /v1/chat/completions`, whole or streamed."""
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive
 
+from dmoa.api.errors import ApiError, openai_error
+from dmoa.api.making import Asked
 from dmoa.api.prompts import Prompts
-from dmoa.api.requests import read_chat_request
-from dmoa.api.responses import as_json, completion
-from dmoa.api.stream import AnswerStream, until_disconnected
-from dmoa.device.device import Device
-from dmoa.protocol.events import Finished
+from dmoa.api.reading import read
+from dmoa.api.requests import ChatRequest, Extension
+from dmoa.api.responses import ChatCompletion, ChunkWriter, completion
+from dmoa.api.writing import ServerSentWriter, as_json, data
+from dmoa.protocol.events import Event, Finished, Text
+
+
+class ChatWriter(ServerSentWriter):
+    """Writes an answer as a chat completion.
+
+    Args:
+        chat: the request.
+        prompt_id: id of the prompt.
+    """
+
+    def __init__(self, chat: ChatRequest, prompt_id: str) -> None:
+        super().__init__()
+        self._model = chat.model
+        self._progress = bool(chat.dmoa and chat.dmoa.progress)
+        self._include_usage = bool(chat.stream_options and chat.stream_options.include_usage)
+        self._chunks = ChunkWriter(prompt_id, chat.model)
+
+    def whole(self, finished: Finished) -> ChatCompletion:
+        """See `Writer.whole`."""
+        return completion(self._model, finished)
+
+    def piece(self, text: Text) -> str:
+        """See `Writer.piece`."""
+        return data(self._chunks.piece(text.text, text.tool_calls, text.reasoning))
+
+    def end(self, finished: Finished) -> str:
+        """See `Writer.end`."""
+        last = [data(self._chunks.end(finished)), data("[DONE]")]
+        if self._include_usage:
+            last.insert(1, data(self._chunks.usage(finished)))
+        return "".join(last)
+
+    def progress(self, event: Event) -> str:
+        """A chunk, for clients that have asked for them, otherwise a comment."""
+        return data(self._chunks.progress(event)) if self._progress else super().progress(event)
+
+    def broken(self, error: ApiError) -> str:
+        """See `Writer.broken`."""
+        return data(as_json(openai_error(error)))
 
 
 class ChatCompletions:
-    """The endpoint of one device.
+    """The endpoint.
 
     Args:
-        device: the device.
-        prompts: makes its prompts.
+        prompts: answers them.
     """
 
-    def __init__(self, device: Device, prompts: Prompts) -> None:
-        self._device = device
+    def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
-        chat = await read_chat_request(request)
-        prompt = await self._prompts.make(
+        chat = await read(request, ChatRequest)
+        wished = chat.dmoa or Extension()
+        asked = Asked(
             chat.model,
             chat.conversation(),
             chat.sampling(),
             chat.constraints(),
-            extension=chat.dmoa,
-            streamed=bool(chat.stream),
+            wished.instruction,
+            wished.draft_tokens,
+            wished.aggregator,
+            stream=bool(chat.stream),
         )
-        if chat.stream:
-            stream = AnswerStream(chat, prompt.id)
-            await stream.begin(lambda tell: self._device.ask(prompt, tell))
-            return stream
-        finished = await _until_gone(request.receive, self._device.ask(prompt))
-        if finished is None:
-            return Response(status_code=499)  # nobody is there to read it
-        return Response(as_json(completion(chat.model, finished)), media_type="application/json")
-
-
-async def _until_gone(receive: Receive, work: Awaitable[Finished]) -> Finished | None:
-    """The result of `work`, or None when the client has gone; the work is cancelled then."""
-    working = asyncio.ensure_future(work)
-    gone = asyncio.create_task(until_disconnected(receive))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        gone.cancel()
-        working.cancel()
-        await asyncio.gather(gone, working, return_exceptions=True)
+        return await self._prompts.answer(request, asked, lambda name: ChatWriter(chat, name))

@@ -1,6 +1,13 @@
-"""Errors as OpenAI's clients expect them: `{"error": {"message", "type", "code", "param"}}`."""
+"""Errors as clients of each API expect them.
+
+OpenAI's read `{"error": {"message", "type", "code", "param"}}`, Anthropic's
+`{"type": "error", "error": {"type", "message"}}`, Ollama's `{"error": MESSAGE}`. Which of them is
+meant follows from the path that is asked, also where nothing is there.
+"""
 
 import math
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 from starlette.responses import Response
@@ -25,6 +32,19 @@ _TYPES = {
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -40,6 +60,26 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """What clients get instead of an answer."""
 
     error: ErrorDetail
+
+
+class AnthropicErrorDetail(msgspec.Struct, frozen=True):
+    """What went wrong, for clients of Anthropic's API."""
+
+    type: str
+    message: str
+
+
+class AnthropicErrorBody(msgspec.Struct, frozen=True):
+    """What clients of Anthropic's API get instead of an answer."""
+
+    error: AnthropicErrorDetail
+    type: Literal["error"] = "error"
+
+
+class OllamaErrorBody(msgspec.Struct, frozen=True):
+    """What clients of Ollama's API get instead of an answer."""
+
+    error: str
 
 
 class ApiError(DmoaError):
@@ -65,18 +105,55 @@ class ApiError(DmoaError):
         self.code = code
         self.retry_after = retry_after
 
-    def body(self) -> ErrorBody:
-        """What clients get."""
-        kind = _TYPES.get(self.status, "server_error")
-        return ErrorBody(ErrorDetail(str(self), kind, self.code))
-
-    def response(self) -> Response:
-        """The HTTP response."""
+    def response(self, path: str) -> Response:
+        """The HTTP response to a request for a path."""
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(min(self.retry_after, 86_400))))
-        content = msgspec.json.encode(self.body())
+        content = msgspec.json.encode(error_body(self, path))
         return Response(content, self.status, headers, media_type="application/json")
+
+
+def openai_error(error: ApiError) -> ErrorBody:
+    """An error for OpenAI's clients."""
+    kind = _TYPES.get(error.status, "server_error")
+    return ErrorBody(ErrorDetail(str(error), kind, error.code))
+
+
+def anthropic_error(error: ApiError) -> AnthropicErrorBody:
+    """An error for Anthropic's clients."""
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+    return AnthropicErrorBody(AnthropicErrorDetail(kind, str(error)))
+
+
+def ollama_error(error: ApiError) -> OllamaErrorBody:
+    """An error for Ollama's clients."""
+    return OllamaErrorBody(str(error))
+
+
+_FORMS: dict[str, tuple[Any, Callable[[ApiError], Any]]] = {
+    "/v1/messages": (AnthropicErrorBody, anthropic_error),
+    "/api": (OllamaErrorBody, ollama_error),
+    "": (ErrorBody, openai_error),
+}
+
+
+def _form(path: str) -> tuple[Any, Callable[[ApiError], Any]]:
+    return next(
+        form
+        for prefix, form in _FORMS.items()
+        if not prefix or path == prefix or path.startswith(f"{prefix}/")
+    )
+
+
+def error_type(path: str) -> Any:
+    """The type of the errors at a path."""
+    return _form(path)[0]
+
+
+def error_body(error: ApiError, path: str) -> Any:
+    """What a client of a path gets instead of an answer."""
+    return _form(path)[1](error)
 
 
 def as_api_error(error: DmoaError) -> ApiError:
@@ -95,7 +172,8 @@ def as_api_error(error: DmoaError) -> ApiError:
         case DeadlinePassed():
             return ApiError(408, str(error), code="deadline_passed")
         case FormMissed():
-            return ApiError(502, str(error), code="form_missed")
+            # Not 5xx: clients would ask again by themselves what this model cannot do.
+            return ApiError(422, str(error), code="form_missed")
         case NobodyAnswered():
             return ApiError(503, str(error), code="no_device_answered", retry_after=10)
         case _:

@@ -19,7 +19,6 @@ from dmoa.api.errors import ApiError
 
 # Names that no site of somebody else's can have.
 _OWN_NAMES = ("localhost", "host.docker.internal")
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
@@ -52,7 +51,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http" and (refused := self._refusal(scope)):
-            await refused.response()(scope, receive, send)
+            await refused.response(scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -93,9 +92,12 @@ class Guard:
 
 
 def _declared(method: str, headers: Headers) -> ApiError | None:
-    """A browser posts without asking what it calls text or a form, and must ask for JSON."""
+    """A browser posts without asking what it calls text or a form, and must ask for JSON.
+
+    What else changes anything (`DELETE`), it asks for in any case.
+    """
     from_browser = "origin" in headers or "sec-fetch-site" in headers
-    if method in _SAFE_METHODS or not from_browser:
+    if method != "POST" or not from_browser:
         return None
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):

@@ -10,12 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dmoa import __version__
-from dmoa.api.errors import ErrorBody
+from dmoa.api.errors import error_type
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+ANSWERING = (400, 404, 408, 413, 415, 422, 429, 503)
+"""Statuses of what can go wrong with a prompt."""
+
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+_STREAMS = {
+    "text/event-stream": "The data of each event is one of the types below, or `[DONE]`.",
+    "application/x-ndjson": "Each line is one of the types below.",
+}
 _ERRORS = {
     400: "The request is not understood, or longer than every window.",
     401: "A key is wanted.",
@@ -24,9 +31,8 @@ _ERRORS = {
     408: "It was not answered, or did not come, in time.",
     413: "The body is too long.",
     415: "The body is of a type or encoding that is not read.",
-    422: "The LLM's server says that the request is wrong.",
+    422: "The LLM's server refuses the request, or the answer misses the form asked for.",
     429: "There is no room; `Retry-After` says when to come back.",
-    502: "The answer has not the form that it must have.",
     503: "No LLM makes a token.",
 }
 
@@ -42,7 +48,8 @@ class Operation:
         answer: type of the answer.
         method: of HTTP.
         body: type of the request's body; None for none.
-        events: types of the events, where the answer may be streamed as server-sent events.
+        events: types of the events, where the answer may be streamed.
+        streamed_as: media type of a streamed answer.
         errors: statuses of what can go wrong, beside a missing key.
         open: whether it asks for no key.
     """
@@ -54,15 +61,16 @@ class Operation:
     method: str = "GET"
     body: Any = None
     events: tuple[Any, ...] = ()
+    streamed_as: str = "text/event-stream"
     errors: tuple[int, ...] = ()
     open: bool = False
 
 
 def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of an API."""
-    types = [ErrorBody]
+    types = []
     for operation in operations:
-        types += [operation.answer, *operation.events]
+        types += [operation.answer, *operation.events, error_type(operation.path)]
         if operation.body is not None:
             types.append(operation.body)
     types = list(dict.fromkeys(types))
@@ -73,28 +81,30 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
         path = _PARAMETER.sub(r"{\1}", operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, of)
     key = {"type": "http", "scheme": "bearer", "description": "Where the device has keys."}
+    header = {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same."}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "dmoa",
             "version": __version__,
-            "description": "OpenAI's API of one device, answered by a network of them.",
+            "description": "OpenAI's, Anthropic's and Ollama's API of one device of a network.",
         },
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"key": key}},
+        "components": {"schemas": components, "securitySchemes": {"key": key, "header": header}},
     }
 
 
 def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     content = {"application/json": {"schema": of[operation.answer]}}
+    error = error_type(operation.path)
     if operation.events:
         # OpenAPI 3.1 has no words for events, so their types stand beside the text.
-        content["text/event-stream"] = {
+        content[operation.streamed_as] = {
             "schema": {
                 "type": "string",
-                "contentMediaType": "text/event-stream",
-                "description": "The data of each event is one of the types below, or `[DONE]`.",
-                "x-events": [of[kind] for kind in (*operation.events, ErrorBody)],
+                "contentMediaType": operation.streamed_as,
+                "description": _STREAMS[operation.streamed_as],
+                "x-events": [of[kind] for kind in (*operation.events, error)],
             }
         }
     described: dict[str, Any] = {
@@ -105,7 +115,7 @@ def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str,
     for status in sorted(errors):
         described["responses"][str(status)] = {
             "description": _ERRORS[status],
-            "content": {"application/json": {"schema": of[ErrorBody]}},
+            "content": {"application/json": {"schema": of[error]}},
         }
     if operation.body is not None:
         described["requestBody"] = {
@@ -118,5 +128,5 @@ def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str,
             for name in names
         ]
     if not operation.open:
-        described["security"] = [{"key": []}, {}]
+        described["security"] = [{"key": []}, {"header": []}, {}]
     return described

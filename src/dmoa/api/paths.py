@@ -16,6 +16,8 @@ def tidy(path: str) -> str:
     inner = path.removeprefix("/v1/v1/")  # a base URL that ends in /v1, and a client that adds it
     if inner != path:
         path = f"/v1/{inner}"
+    if path.startswith("/v1/api/"):  # the same, with Ollama's API
+        path = path.removeprefix("/v1")
     first = path.removeprefix("/")
     if any(first == name or first.startswith(f"{name}/") for name in _VERSIONED):
         path = f"/v1/{first}"

@@ -1,112 +1,76 @@
-"""From what a client asks to a prompt of the device: the same for every API."""
+"""Prompts of every API are answered here, whole or streamed.
 
-from dataclasses import dataclass, field, replace
+A client that goes away cancels its work on all devices.
+"""
 
-from dmoa.api import models
-from dmoa.api.background import background_task
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
 from dmoa.api.errors import ApiError
-from dmoa.api.requests import Extension
-from dmoa.device.committee import ALONE, CommitteePlan, Committees, Wish
+from dmoa.api.making import Asked, PromptMaker
+from dmoa.api.stream import AnswerStream, until_disconnected
+from dmoa.api.writing import Writer
 from dmoa.device.device import Device
-from dmoa.protocol.conversation import Constraints, Message, Sampling
-from dmoa.protocol.forms import form_of
-from dmoa.protocol.layer import LayerPolicy
-from dmoa.protocol.packing import INSTRUCTION
-from dmoa.protocol.prompt import Prompt
 
-OWN = "own"
-
-
-@dataclass(frozen=True)
-class Habits:
-    """What the owner of a device has set for all prompts.
-
-    Attributes:
-        policy: how long layers wait.
-        background: whether what chat programs ask for themselves goes to the own LLM alone.
-        draft_tokens: longest draft; None for as long as the answer may be.
-        aggregator: name or id of the device that writes the answer, or `own`.
-    """
-
-    policy: LayerPolicy = field(default_factory=LayerPolicy)
-    background: bool = True
-    draft_tokens: int | None = None
-    aggregator: str = OWN
+T = TypeVar("T")
 
 
 class Prompts:
-    """Makes the prompts of one device.
+    """Answers the prompts of one device's clients.
 
     Args:
         device: the device.
-        committees: decide M and k.
-        habits: what its owner has set.
+        maker: makes its prompts.
     """
 
-    def __init__(self, device: Device, committees: Committees, habits: Habits) -> None:
-        self._device = device
-        self._committees = committees
-        self._habits = habits
+    def __init__(self, device: Device, maker: PromptMaker) -> None:
+        self.device = device
+        self._maker = maker
 
-    async def make(
-        self,
-        model: str,
-        messages: list[Message],
-        sampling: Sampling,
-        constraints: Constraints | None = None,
-        *,
-        extension: Extension | None = None,
-        streamed: bool,
-    ) -> Prompt:
-        """A prompt.
+    async def answer(
+        self, request: Request, asked: Asked, make_writer: Callable[[str], Writer]
+    ) -> Response:
+        """Answer a request.
 
         Args:
-            model: as the client names it.
-            messages, sampling, constraints: what it asks.
-            extension: dmoa's own part of the request.
-            streamed: whether it reads the answer as it comes.
-
-        Raises:
-            ApiError: there is no such model or aggregator, or M or k is out of range.
-            RequestRefused: the form that is asked for makes no sense.
+            request: as it came.
+            asked: what it asks.
+            make_writer: makes the writer of an answer, from the id of its prompt.
         """
-        wish = models.parse(model, self._device.llm.info.name)
-        wanted, habits = extension or Extension(), self._habits
-        form = form_of(constraints)
-        plan = await self._plan(wish, messages)
-        return Prompt(
-            messages=messages,
-            layers=plan.layers,
-            proposers=plan.proposers,
-            sampling=sampling,
-            constraints=constraints,
-            instruction=wanted.instruction or INSTRUCTION,
-            aggregation=plan.aggregation,
-            policy=habits.policy,
-            why=plan.reason,
-            notes=plan.notes,
-            streamed=streamed,
-            # A server that keeps to forms needs no waiting for the end.
-            held=form is not None and not self._device.llm.info.capabilities.formats,
-            draft_tokens=wanted.draft_tokens or habits.draft_tokens,
-            aggregator=self._aggregator(wanted.aggregator, plan),
-        )
+        prompt = await self._maker.make(asked)
+        writer = make_writer(prompt.id)
+        if asked.stream:
+            stream = AnswerStream(writer)
+            await stream.begin(lambda tell: self.device.ask(prompt, tell))
+            return stream
+        finished = await until_gone(request, self.device.ask(prompt))
+        return json_response(writer.whole(finished))
 
-    async def _plan(self, wish: Wish, messages: list[Message]) -> CommitteePlan:
-        if self._habits.background and (task := background_task(messages)) is not None:
-            plan = await self._committees.plan(ALONE)
-            return replace(plan, reason=f"a chat program wants {task}, which needs no committee")
-        return await self._committees.plan(wish)
 
-    def _aggregator(self, wanted: str | None, plan: CommitteePlan) -> str | None:
-        """Id of the device that is to write the answer; None for the own one."""
-        name = wanted or self._habits.aggregator
-        device = self._device
-        if not plan.layers or name in (OWN, device.name, device.own_id):
-            return None
-        for peer, card in device.peer_links.cards().items():
-            if name in (peer, card.name):
-                return peer
-        if wanted is None:
-            return None  # the one that is set is away
-        raise ApiError(404, f"aggregator {wanted!r} is no device that is here now")
+async def until_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled when the client goes away.
+
+    Raises:
+        ApiError: 499, which nobody is there to read.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.create_task(until_disconnected(request.receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ApiError(499, "the client went away")
+    finally:
+        gone.cancel()
+        working.cancel()
+        await asyncio.gather(gone, working, return_exceptions=True)
+
+
+def json_response(value: Any) -> Response:
+    """A value as JSON."""
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -4,10 +4,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
-from starlette.requests import Request
 
-from dmoa.api.bodies import read_json
 from dmoa.api.errors import ApiError
+from dmoa.api.reading import message, switches
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
     Constraints,
@@ -21,9 +20,6 @@ from dmoa.protocol.conversation import (
     Stops,
     Temperature,
     TokenCount,
-    part_kind,
-    split_extra,
-    text_of_parts,
 )
 
 Instruction = Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)]
@@ -50,29 +46,25 @@ class ChatMessage(msgspec.Struct):
 
     def as_message(self) -> Message:
         """The message as devices read it."""
-        parts = self._parts()
-        shown = self.content if isinstance(self.content, str) else text_of_parts(parts)
-        only_text = all(part_kind(part) == "text" for part in parts)
         calls, call_id = self.tool_calls or None, self.tool_call_id
         role = self.role
         if self.function_call is not None:
             calls = [_as_tool_call(self.function_call)]
         if role == "function":
             role, call_id = "tool", _call_id(self.name or "")
-        return Message(
-            role=role,
-            content=shown,
+        content = self.content
+        return message(
+            role,
+            [_part(part) for part in content] if isinstance(content, list) else content,
             name=self.name,
             tool_calls=calls,
             tool_call_id=call_id,
-            parts=None if only_text else parts,
-            content_is_null=self.content is None,
             reasoning_content=self.reasoning_content or self.reasoning,
         )
 
-    def _parts(self) -> list[dict[str, Any]]:
-        parts = self.content if isinstance(self.content, list) else []
-        return [{"type": "text", "text": p} if isinstance(p, str) else p for p in parts]
+
+def _part(part: str | dict[str, Any]) -> dict[str, Any]:
+    return {"type": "text", "text": part} if isinstance(part, str) else part
 
 
 def _as_tool_call(call: FunctionCall) -> dict[str, Any]:
@@ -151,7 +143,7 @@ class ChatRequest(msgspec.Struct):
             raise ApiError(400, f"n = {self.n}; a committee writes one answer, so leave n out")
         if self.logprobs:
             raise ApiError(400, "logprobs are not known of a committee's answer; leave them out")
-        return [message.as_message() for message in self.messages]
+        return [said.as_message() for said in self.messages]
 
     def sampling(self) -> Sampling:
         """How tokens are drawn.
@@ -160,10 +152,7 @@ class ChatRequest(msgspec.Struct):
             ApiError: the parameters that dmoa does not know are too long.
         """
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        try:
-            thinking, extra = split_extra(self.unknown)
-        except ValueError as error:
-            raise ApiError(400, str(error)) from None
+        thinking, extra = switches(self.unknown)
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -189,37 +178,3 @@ class ChatRequest(msgspec.Struct):
         if tools is None:
             return Constraints(response_format=self.response_format)
         return Constraints(tools, choice, self.response_format, self.parallel_tool_calls)
-
-
-_KNOWN = frozenset(ChatRequest.__struct_fields__)
-_WHOLE_NUMBERS = ("max_tokens", "max_completion_tokens", "seed", "n")
-
-
-async def read_chat_request(request: Request) -> ChatRequest:
-    """Read and check a body.
-
-    Raises:
-        ApiError: 408 when it does not come, 413 when it is too long, 400 when it is wrong.
-    """
-    return chat_request(await read_json(request))
-
-
-def chat_request(body: dict[str, Any]) -> ChatRequest:
-    """A request from its JSON.
-
-    Raises:
-        ApiError: it makes no sense.
-    """
-    known = {name: value for name, value in body.items() if name in _KNOWN}
-    for name in _WHOLE_NUMBERS:
-        value = known.get(name)
-        if isinstance(value, float) and value.is_integer():
-            known[name] = int(value)
-    for name in ("max_tokens", "max_completion_tokens"):
-        if known.get(name) == -1:  # as many as there is room for
-            del known[name]
-    known["unknown"] = {name: value for name, value in body.items() if name not in _KNOWN}
-    try:
-        return msgspec.convert(known, ChatRequest)
-    except msgspec.ValidationError as error:
-        raise ApiError(400, f"the request is not understood: {error}") from None

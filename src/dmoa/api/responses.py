@@ -1,11 +1,12 @@
 """What the API answers: OpenAI's objects, with the `dmoa` object added, and how they are made."""
 
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from dmoa.api.writing import as_json
 from dmoa.protocol.conversation import FinishReason, FunctionPart, ToolCallPart
 from dmoa.protocol.events import Event, Finished
 from dmoa.protocol.records import PromptRecord
@@ -154,7 +155,7 @@ def usage(record: PromptRecord) -> TokenUsage:
 
 def completion(model: str, finished: Finished) -> ChatCompletion:
     """A whole answer."""
-    calls = _whole(finished.tool_calls or [])
+    calls = whole_calls(finished.tool_calls or [])
     message = AnswerMessage(
         finished.text or None if calls else finished.text,
         tool_calls=calls or UNSET,
@@ -168,11 +169,6 @@ def completion(model: str, finished: Finished) -> ChatCompletion:
         usage=usage(finished.record),
         dmoa=finished.record,
     )
-
-
-def as_json(value: Any) -> str:
-    """A value, records included, as JSON."""
-    return msgspec.json.encode(value).decode()
 
 
 class ChunkWriter:
@@ -219,8 +215,8 @@ class ChunkWriter:
         )
 
 
-def _whole(parts: list[ToolCallPart]) -> list[ToolCall]:
-    """Streamed parts of tool calls, put together by their index."""
+def whole_calls(parts: list[ToolCallPart]) -> list[ToolCall]:
+    """Streamed parts of tool calls, put together by their index, in order of their coming."""
     calls: dict[int, ToolCall] = {}
     for part in parts:
         call = calls.setdefault(part.index, ToolCall())

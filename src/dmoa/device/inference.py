@@ -2,11 +2,15 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
+
+import msgspec
 
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, LLMBroken, LLMError, LLMStalled, RequestRefused
-from dmoa.llm.interface import LLM, Alive, End, Token
+from dmoa.llm.embedding import no_embeddings
+from dmoa.llm.interface import LLM, Alive, Embedded, Embedder, End, Token
 from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.conversation import Usage
 from dmoa.protocol.packing import Packed, fit
@@ -85,6 +89,30 @@ class InferenceService:
             return await self._run(task, None, lambda step: None, measured=False)
         finally:
             self._probing = None
+
+    async def embed(self, request: dict[str, Any]) -> Embedded:
+        """Vectors of texts, when the LLM has time for the owner; no part of what is measured.
+
+        Args:
+            request: see `Embedder.embed`.
+
+        Raises:
+            QueueFull: there is no room.
+            RequestRefused: the request is wrong, or the LLM makes no embeddings.
+            LLMError: the LLM failed or stalled.
+        """
+        name = self.llm.info.name
+        if not isinstance(self.llm, Embedder):
+            raise RequestRefused(400, no_embeddings(name))
+        size = len(msgspec.json.encode(request))
+        patience = self.first_token_seconds + READING_SECONDS * (size // 3)
+        with self.queue.enter(size, None, seconds_each=self.mean_service_seconds) as ticket:
+            await ticket.turn()
+            try:
+                async with asyncio.timeout(patience):
+                    return await self.llm.embed(request)
+            except TimeoutError:
+                raise LLMStalled(f"{name} has made no embeddings in {patience:.0f} s") from None
 
     async def _run(self, task: Task, origin: str | None, say: Say, *, measured: bool) -> Answer:
         arrived = self.meter.clock()

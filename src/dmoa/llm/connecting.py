@@ -38,12 +38,12 @@ async def find(url: str, key: str | None, *, wait_seconds: float, say: Say) -> F
     server = Server(url, key)
     try:
         await _ready(server, wait_seconds, say)
-        if any(entry.get("owned_by") == "dmoa" for entry in await listed(server)):
+        dialect = await recognise(server)
+        if await dialect.is_node(server):
             raise UsageError(
                 f"{url} is a dmoa node; a device needs an LLM of its own, so give the"
                 " address of its LLM server, or --llm smollm2"
             )
-        dialect = await recognise(server)
         return Found(server, dialect, await dialect.models(server))
     except BaseException:  # also a cancelled start: the connection must not stay open
         await server.close()

@@ -81,6 +81,14 @@ class Dialect:
         """Where requests for answers go, under the root."""
         return server.openai_path("chat/completions")
 
+    def embeddings_path(self, server: Server) -> str:
+        """Where requests for embeddings go, under the root."""
+        return server.openai_path("embeddings")
+
+    async def is_node(self, server: Server) -> bool:
+        """Whether it is a dmoa node, which speaks of its models as its own."""
+        return any(entry.get("owned_by") == "dmoa" for entry in await listed(server))
+
     def request(self, outgoing: Outgoing) -> dict[str, Any]:
         """The body of a request for an answer."""
         return openai_request(outgoing)

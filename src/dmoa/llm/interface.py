@@ -1,7 +1,7 @@
 """What dmoa asks of an LLM, whichever it is."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -140,3 +140,31 @@ class LLM(Protocol):
 
     async def close(self) -> None:
         """Free what the LLM holds; streams that still run are ended."""
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Vectors of texts.
+
+    Attributes:
+        vectors: one for each text, in their order; in base64 if that was asked for.
+        prompt_tokens: tokens read.
+    """
+
+    vectors: list[list[float] | str]
+    prompt_tokens: int = 0
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What an LLM can do beside, if its server can."""
+
+    async def embed(self, request: dict[str, Any]) -> Embedded:
+        """Vectors of texts.
+
+        Args:
+            request: OpenAI's, for embeddings; the model in it is set here.
+
+        Raises:
+            RequestRefused: the request is wrong, or the server makes no embeddings.
+            LLMError: it failed otherwise.
+        """

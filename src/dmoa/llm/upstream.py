@@ -20,10 +20,11 @@ from dmoa.llm.choosing import Model
 from dmoa.llm.connecting import Say
 from dmoa.llm.dialect import Dialect
 from dmoa.llm.dialects.generic import DIALECT as GENERIC
+from dmoa.llm.embedding import embed
 from dmoa.llm.faults import Fault, ServerRefused
 from dmoa.llm.habits import Habits
 from dmoa.llm.http import Server
-from dmoa.llm.interface import Alive, End, ModelInfo, Token
+from dmoa.llm.interface import Alive, Embedded, End, ModelInfo, Token
 from dmoa.llm.outgoing import Outgoing, arrange, thinking_is_off
 from dmoa.llm.reading import Reading
 from dmoa.llm.tokens import estimate_tokens
@@ -187,6 +188,14 @@ class Upstream:
         if self._habits is ours:
             self._adopt(before)  # what did not help is not kept
         raise self._error(fault)
+
+    async def embed(self, request: dict[str, Any]) -> Embedded:
+        """See `Embedder.embed`."""
+        name, path = self._info.name, self.dialect.embeddings_path(self.server)
+        try:
+            return await embed(self.server, path, {**request, "model": self._model}, name)
+        except ServerRefused as refused:
+            raise self._error(refused.fault) from None
 
     async def close(self) -> None:
         """See `LLM.close`."""

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dmoa.api.app import make_app
-from dmoa.api.prompts import Habits
+from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
@@ -120,7 +120,7 @@ async def _running(
                 proposers=settings.proposers,
                 aggregation=settings.default_aggregation,
             ),
-            habits=Habits(
+            defaults=PromptDefaults(
                 policy=settings.policy,
                 background=settings.background,
                 draft_tokens=settings.draft_tokens,

@@ -32,6 +32,7 @@ class Limits:
         requests: requests of other devices that are served at once.
         connections: of clients to the HTTP API.
         prompts: records of prompts that are kept to be looked at.
+        responses, responses_bytes: of the Responses API that are kept to go on from.
         cancels: task ids that are remembered because their cancel came first.
     """
 
@@ -56,6 +57,8 @@ class Limits:
     requests: int = 2048
     connections: int = 1000
     prompts: int = 256
+    responses: int = 256
+    responses_bytes: int = 64 * 2**20
     cancels: int = 4096
 
 

@@ -48,6 +48,11 @@ class Ollama(Dialect):
             return True
         return any(_names(entry) for entry in entries(await server.look("api/tags"), "models"))
 
+    async def is_node(self, server: Server) -> bool:
+        """Nodes speak this dialect too, and say so in its own list of models."""
+        tags = entries(await server.look("api/tags"), "models")
+        return any(e.get("owned_by") == "dmoa" for e in tags) or await super().is_node(server)
+
     async def models(self, server: Server) -> list[Model]:
         """All that are on its disk; embedding models say so only in their details."""
         running = {

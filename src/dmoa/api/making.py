@@ -1,0 +1,119 @@
+"""What a client asks becomes a prompt of the device, in the same way for every API."""
+
+from dataclasses import dataclass, field, replace
+
+from dmoa.api import models
+from dmoa.api.background import background_task
+from dmoa.api.errors import ApiError
+from dmoa.device.committee import ALONE, CommitteePlan, Committees, Wish
+from dmoa.device.device import Device
+from dmoa.protocol.conversation import Constraints, Message, Sampling
+from dmoa.protocol.forms import form_of
+from dmoa.protocol.layer import LayerPolicy
+from dmoa.protocol.packing import INSTRUCTION
+from dmoa.protocol.prompt import Prompt
+
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class PromptDefaults:
+    """What the owner of a device has set for all prompts.
+
+    Attributes:
+        policy: how long layers wait.
+        background: whether what chat programs ask for themselves goes to the own LLM alone.
+        draft_tokens: longest draft; None for as long as the answer may be.
+        aggregator: name or id of the device that writes the answer, or `own`.
+    """
+
+    policy: LayerPolicy = field(default_factory=LayerPolicy)
+    background: bool = True
+    draft_tokens: int | None = None
+    aggregator: str = OWN
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks, whatever API it came by.
+
+    Attributes:
+        model: as the client calls it.
+        instruction: of the aggregation, where the client has one of its own.
+        draft_tokens: longest draft, where it is wished.
+        aggregator: name or id of the device that is to write the answer.
+        notes: what of the request was left out, for the prompt's record.
+        stream: whether the client reads the answer as it comes.
+    """
+
+    model: str
+    messages: list[Message]
+    sampling: Sampling = Sampling()
+    constraints: Constraints | None = None
+    instruction: str | None = None
+    draft_tokens: int | None = None
+    aggregator: str | None = None
+    notes: list[str] = field(default_factory=list)
+    stream: bool = False
+
+
+class PromptMaker:
+    """Makes the prompts of one device.
+
+    Args:
+        device: the device.
+        committees: decide M and k.
+        defaults: what its owner has set.
+    """
+
+    def __init__(self, device: Device, committees: Committees, defaults: PromptDefaults) -> None:
+        self._device = device
+        self._committees = committees
+        self._defaults = defaults
+
+    async def make(self, asked: Asked) -> Prompt:
+        """The prompt of a request.
+
+        Raises:
+            ApiError: there is no such model or aggregator, or M or k is out of range.
+            RequestRefused: the form that is asked for makes no sense.
+        """
+        wish = models.parse(asked.model, self._device.llm.info.name)
+        form = form_of(asked.constraints)
+        plan = await self._plan(wish, asked.messages)
+        return Prompt(
+            messages=asked.messages,
+            layers=plan.layers,
+            proposers=plan.proposers,
+            sampling=asked.sampling,
+            constraints=asked.constraints,
+            instruction=asked.instruction or INSTRUCTION,
+            aggregation=plan.aggregation,
+            policy=self._defaults.policy,
+            why=plan.reason,
+            notes=[*plan.notes, *asked.notes],
+            streamed=asked.stream,
+            # A server that keeps to forms needs no waiting for the end.
+            held=form is not None and not self._device.llm.info.capabilities.formats,
+            draft_tokens=asked.draft_tokens or self._defaults.draft_tokens,
+            aggregator=self._aggregator(asked.aggregator, plan),
+        )
+
+    async def _plan(self, wish: Wish, messages: list[Message]) -> CommitteePlan:
+        if self._defaults.background and (task := background_task(messages)) is not None:
+            plan = await self._committees.plan(ALONE)
+            return replace(plan, reason=f"a chat program wants {task}, which needs no committee")
+        return await self._committees.plan(wish)
+
+    def _aggregator(self, wanted: str | None, plan: CommitteePlan) -> str | None:
+        """Id of the device that is to write the answer; None for the own one."""
+        name = wanted or self._defaults.aggregator
+        device = self._device
+        if not plan.layers or name in (OWN, device.name, device.own_id):
+            return None
+        for peer, card in device.peer_links.cards().items():
+            if name in (peer, card.name):
+                return peer
+        if wanted is None:
+            return None  # the one that is set is away
+        raise ApiError(404, f"aggregator {wanted!r} is no device that is here now")

@@ -1,0 +1,146 @@
+"""The input of a response, item by item, as a conversation."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from dmoa.api.errors import ApiError
+from dmoa.api.reading import message
+from dmoa.protocol.conversation import Message
+
+_KINDS = "message, function_call, function_call_output and reasoning"
+
+
+class InputItem(msgspec.Struct):
+    """One item; `type` says which fields it has.
+
+    Attributes:
+        type: `message` where it is left out, `function_call`, `function_call_output` or
+            `reasoning`.
+        role, content: of a message.
+        call_id: of a call and of its output.
+        name, arguments: of a call.
+        output: of a call: text, or parts.
+        summary: of reasoning: parts.
+    """
+
+    type: str | None = None
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: str | list[dict[str, Any]] | None = None
+    call_id: str | None = None
+    id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[dict[str, Any]] | None = None
+    summary: list[dict[str, Any]] | None = None
+
+
+def conversation(given: str | list[InputItem]) -> list[Message]:
+    """The messages that an input stands for.
+
+    What an assistant thinks, says and calls are items of their own there, and one message here.
+
+    Raises:
+        ApiError: an item makes no sense, or is of a kind that is not known here.
+    """
+    if isinstance(given, str):
+        return [message("user", given)]
+    reader = _Reader()
+    for number, item in enumerate(given):
+        reader.add(number, item)
+    reader.close()
+    return reader.messages
+
+
+class _Reader:
+    """Messages so far, and the assistant's turn that is being put together."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._thought: list[str] = []
+        self._content: str | list[dict[str, Any]] | None = None
+        self._calls: list[dict[str, Any]] = []
+
+    def add(self, number: int, item: InputItem) -> None:
+        kind = item.type or "message"
+        match kind:
+            case "message" if item.role is not None:
+                content = _content(number, item.content)
+                if item.role != "assistant":
+                    self.close()
+                    self.messages.append(message(item.role, content))
+                    return
+                if self._calls or self._content is not None:
+                    self.close()
+                self._content = content
+            case "reasoning":
+                if self._calls or self._content is not None:
+                    self.close()
+                content = item.content if isinstance(item.content, list) else []
+                texts = [part.get("text") for part in content or item.summary or []]
+                self._thought += [text for text in texts if isinstance(text, str)]
+            case "function_call" if item.name and (item.call_id or item.id):
+                function = {"name": item.name, "arguments": item.arguments or "{}"}
+                name = item.call_id or item.id
+                self._calls.append({"id": name, "type": "function", "function": function})
+            case "function_call_output" if item.call_id:
+                self.close()
+                output = _content(number, item.output)
+                self.messages.append(message("tool", output, tool_call_id=item.call_id))
+            case "message" | "function_call" | "function_call_output":
+                raise ApiError(
+                    400,
+                    f"input[{number}] lacks a field of a {kind}: a message has a role, a call a"
+                    " name and a call_id, its output a call_id",
+                )
+            case _:
+                raise ApiError(
+                    400, f"input[{number}] is of type {kind[:60]!r}; known here are {_KINDS}"
+                )
+
+    def close(self) -> None:
+        """End the assistant's turn, if there is one."""
+        if self._calls or self._content is not None:
+            thought = "\n\n".join(self._thought) or None
+            self.messages.append(
+                message(
+                    "assistant",
+                    self._content,
+                    tool_calls=self._calls or None,
+                    reasoning_content=thought,
+                )
+            )
+        self._thought, self._content, self._calls = [], None, []
+
+
+def _content(
+    number: int, content: str | list[dict[str, Any]] | None
+) -> str | list[dict[str, Any]] | None:
+    """Parts in the words of chat completions."""
+    if not isinstance(content, list):
+        return content or ""
+    return [_part(number, part) for part in content]
+
+
+def _part(number: int, part: dict[str, Any]) -> dict[str, Any]:
+    match part.get("type"):
+        case "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text":
+            return {"type": "text", "text": str(part.get("text") or "")}
+        case "refusal":
+            return {"type": "text", "text": str(part.get("refusal") or "")}
+        case "input_image" if isinstance(part.get("image_url"), str):
+            image = {"url": part["image_url"]}
+            if part.get("detail"):
+                image["detail"] = part["detail"]
+            return {"type": "image_url", "image_url": image}
+        case "input_file" if part.get("file_data"):
+            known = {name: part[name] for name in ("file_data", "filename") if part.get(name)}
+            return {"type": "file", "file": known}
+        case "input_audio" if isinstance(part.get("input_audio"), dict):
+            return {"type": "input_audio", "input_audio": part["input_audio"]}
+        case kind:
+            raise ApiError(
+                400,
+                f"input[{number}] has a part of type {str(kind)[:60]!r} that cannot be read here:"
+                " text, images by image_url, audio, and files by file_data can",
+            )

@@ -1,0 +1,67 @@
+"""The responses that are kept, so that the next request can go on from one: in memory, bounded."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from dmoa.api.errors import ApiError
+from dmoa.api.openai_responses.objects import ResponseObject
+from dmoa.policies.limits import LIMITS
+from dmoa.protocol.conversation import Message
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A response, and the conversation up to its end, without instructions."""
+
+    response: ResponseObject
+    messages: list[Message]
+
+
+class ResponseMemory:
+    """The last responses; the oldest ones go when there is no room."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._kept)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them, about."""
+        return sum(self._sizes.values())
+
+    def keep(self, kept: Kept) -> None:
+        """Keep a response."""
+        name = kept.response.id
+        said = sum(message.size() for message in kept.messages)
+        self._kept[name] = kept
+        self._sizes[name] = said + len(msgspec.json.encode(kept.response))
+        while len(self._kept) > LIMITS.responses or self.size > LIMITS.responses_bytes:
+            self.forget(next(iter(self._kept)))
+
+    def get(self, name: str) -> Kept:
+        """A response by its id.
+
+        Raises:
+            ApiError: it is not there.
+        """
+        if name not in self._kept:
+            raise ApiError(
+                404,
+                f"response {name[:100]!r} is none of the last ones that are kept here; send the"
+                " whole conversation as input",
+                code="response_not_found",
+            )
+        return self._kept[name]
+
+    def forget(self, name: str) -> None:
+        """Keep a response no longer.
+
+        Raises:
+            ApiError: it is not there.
+        """
+        self.get(name)
+        del self._kept[name], self._sizes[name]
