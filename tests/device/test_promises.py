@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
-from dmoa.llm.tokens import estimate_tokens
 
 from dmoa.device.meter import EVENTS, WINDOW_SECONDS, DeviceMeter, RateMeter
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, QueueFull
 from dmoa.llm.interface import End, ModelInfo, Token
+from dmoa.llm.tokens import estimate_tokens
 from dmoa.network.interface import Send
 from dmoa.network.memory import MemoryNetwork
 from dmoa.network.messages import (

@@ -13,8 +13,8 @@ ERRORS: list[tuple[int, Any, tuple[str, int | None, int | None, int | None]]] = 
         {
             "error": {
                 "message": "This model's maximum context length is 128000 tokens. However, you"
-                " requested 65535 output tokens and your prompt contains at least 62466 input tokens, for a"
-                " total of at least 128001 tokens."
+                " requested 65535 output tokens and your prompt contains at least 62466 input"
+                " tokens, for a total of at least 128001 tokens."
             }
         },
         ("output", 128000, None, None),

@@ -10,6 +10,7 @@ from dmoa.api.bodies import read_json
 from dmoa.api.errors import ApiError
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
+    MOST_TOKENS,
     Constraints,
     Message,
     Penalty,
@@ -209,8 +210,11 @@ def chat_request(body: dict[str, Any]) -> ChatRequest:
         if isinstance(value, float) and value.is_integer():
             known[name] = int(value)
     for name in ("max_tokens", "max_completion_tokens"):
-        if known.get(name) == -1:  # as many as there is room for
+        value = known.get(name)
+        if value == -1:  # as many as there is room for
             del known[name]
+        elif isinstance(value, int) and value > MOST_TOKENS:  # "as many as you like", in a number
+            known[name] = MOST_TOKENS
     known["unknown"] = {name: value for name, value in body.items() if name not in _KNOWN}
     try:
         return msgspec.convert(known, ChatRequest)
