@@ -16,7 +16,7 @@ VENVS = ROOT / ".venv-clients"
 """Where `make clients` puts clients that do not fit in one environment."""
 
 MODEL = "dmoa-m1-k2"
-CITY = {"city": "Paris", "people": 2_100_000}
+CITY: dict[str, Any] = {"city": "Paris", "people": 2_100_000}
 TOOLS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "multiply": lambda a, b: a * b,
