@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Clients of other people; two of them want an older `openai` than dmoa and the rest do.
+CLIENTS := .venv-clients
 
-.PHONY: demo test quick torture mutants lint bench docs install clean
+.PHONY: demo test quick clients fuzz torture mutants lint bench docs install clean
 
 demo: $(STAMP)  ## four devices on this machine answer prompts together
 	@$(BIN)/dmoa demo
@@ -15,6 +17,13 @@ test: $(STAMP)  ## all tests
 
 quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies: under a minute
 	@$(BIN)/pytest -m "not (real or processes or slow)"
+
+clients: $(CLIENTS)/.installed  ## real clients and servers of other people, through a real node
+	@$(CLIENTS)/bin/dmoa models get smollm2
+	@$(CLIENTS)/bin/python -m pytest tests/clients
+
+fuzz: $(STAMP)  ## 10,000 generated requests and servers: no 500, no traceback, nothing that hangs
+	@$(BIN)/python -m tests.fuzz
 
 torture: $(STAMP)  ## fresh random schedules of faults for a minute a kind, one JSON line each
 	@$(BIN)/python -m tests.torture
@@ -44,5 +53,17 @@ $(STAMP): pyproject.toml constraints.txt
 	  --constraint constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
+$(CLIENTS)/.installed: pyproject.toml
+	@$(PYTHON) -m venv $(CLIENTS)
+	@echo "installing dmoa and its clients into $(CLIENTS) ..."
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[clients]'
+	@$(PYTHON) -m venv $(CLIENTS)/llamaindex
+	@$(CLIENTS)/llamaindex/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'llama-index-llms-openai-like>=0.8,<0.9'
+	@$(PYTHON) -m venv $(CLIENTS)/litellm
+	@$(CLIENTS)/litellm/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'litellm[proxy]>=1.89,<1.90'
+	@touch $@
+
 clean:  ## remove what was installed
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CLIENTS)

@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import openai
 
 from dmoa.errors import DmoaError, UsageError
+from dmoa.llm.http import authorities, is_loopback
 from dmoa.protocol.aggregation import Aggregation, Method
 from dmoa.text import check_url
 
@@ -66,15 +68,22 @@ def client(node: str, key: str | None) -> openai.AsyncOpenAI:
         UsageError: the URL is none.
     """
     check_url(node)
-    key = key or os.environ.get("DMOA_API_KEY") or "none"
-    if not key.isascii():
-        raise UsageError("the API key has characters that no HTTP header carries; check it")
+    key = (key or os.environ.get("DMOA_API_KEY") or "").strip() or "none"
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(
+            "the API key has characters that no HTTP header carries; set DMOA_API_KEY to the key"
+            " alone, without line ends"
+        )
     root = node.rstrip("/").removesuffix("/v1")
     return openai.AsyncOpenAI(
         base_url=f"{root}/v1",
         api_key=key,
         max_retries=0,
         timeout=openai.Timeout(READ_SECONDS, connect=5.0),
+        # A proxy has no way to this machine's loopback, only to its own.
+        http_client=openai.DefaultAsyncHttpxClient(
+            verify=authorities(), trust_env=not is_loopback(urlsplit(node).hostname or "")
+        ),
     )
 
 
@@ -124,6 +133,10 @@ async def stream(
                         if choice.delta.content:
                             parts.append(choice.delta.content)
                             yield TextPiece(choice.delta.content)
+        except UnicodeEncodeError:  # what the shell or stdin gave is kept in surrogates
+            raise UsageError(
+                "the prompt is not UTF-8; convert it first, as by iconv -f LATIN1 -t UTF-8"
+            ) from None
         except openai.OpenAIError as error:
             raise as_dmoa_error(error, node) from None
     if not tree:
@@ -206,10 +219,6 @@ async def fetch_status(node: str, key: str | None = None) -> dict[str, Any]:
 
 
 def _messages(conversation: Conversation) -> Any:
-    try:
-        str(conversation).encode()
-    except UnicodeEncodeError:
-        raise UsageError("the prompt is not UTF-8; convert it first") from None
     if isinstance(conversation, str):
         return [{"role": "user", "content": conversation}]
     return list(conversation)

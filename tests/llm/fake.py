@@ -29,6 +29,7 @@ class Reply:
         ends: the body ends properly; otherwise the connection is cut after the last piece.
         closes: the connection is closed after the response, without a word of it before.
         gate: waited for before the last piece.
+        pause: seconds between pieces.
     """
 
     status: int = 200
@@ -38,6 +39,7 @@ class Reply:
     closes: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     gate: asyncio.Event | None = None
+    pause: float = 0.0
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
@@ -164,7 +166,7 @@ class Fake:
             if piece:
                 writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
                 await writer.drain()
-                await asyncio.sleep(0)
+                await asyncio.sleep(reply.pause)
         if not reply.ends:
             writer.transport.abort()
             return False

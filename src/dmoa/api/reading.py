@@ -7,7 +7,14 @@ from starlette.requests import Request
 
 from dmoa.api.bodies import read_json
 from dmoa.api.errors import ApiError
-from dmoa.protocol.conversation import Message, Role, part_kind, split_extra, text_of_parts
+from dmoa.protocol.conversation import (
+    MOST_TOKENS,
+    Message,
+    Role,
+    part_kind,
+    split_extra,
+    text_of_parts,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -37,8 +44,11 @@ def convert(body: dict[str, Any], kind: type[T]) -> T:
         if isinstance(value, float) and value.is_integer():
             known[name] = int(value)
     for name in _LIMITS:
-        if known.get(name) == -1:  # as many as there is room for
+        value = known.get(name)
+        if value == -1:  # as many as there is room for
             del known[name]
+        elif isinstance(value, int) and value > MOST_TOKENS:  # the same, in a number
+            known[name] = MOST_TOKENS
     if "unknown" in kind.__struct_fields__:
         known["unknown"] = {name: value for name, value in body.items() if name not in fields}
     try:

@@ -36,12 +36,12 @@ def ask(
     import sys
 
     from dmoa.cli.options import aggregation, parameters
-    from dmoa.cli.output import print_json, stderr
+    from dmoa.cli.output import print_json, read_input, stderr
     from dmoa.client import stream
     from dmoa.errors import DmoaError, UsageError
     from dmoa.report.layers import describe_end, show
 
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = read_input() if prompt == "-" else prompt
     if not text.strip():
         raise UsageError('the prompt is empty; write it as in dmoa ask "Why is the sky blue?"')
     messages = [{"role": "system", "content": system}] if system else []

@@ -106,6 +106,8 @@ def _read_line(console: "Console") -> str:
     import contextlib
     import sys
 
+    from dmoa.cli.output import not_decoded
+
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` its keys, where there is one
     console.print("\n[bold cyan]you[/] ", end="")
@@ -113,3 +115,5 @@ def _read_line(console: "Console") -> str:
         return input().strip() if sys.stdin.isatty() else sys.stdin.readline().strip()
     except EOFError:
         return ""
+    except UnicodeDecodeError as error:
+        raise not_decoded(error) from None

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dmoa import __version__
+from dmoa.cli import output
 from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
@@ -19,7 +20,7 @@ from dmoa.cli.score import score
 from dmoa.cli.simulate import simulate, tables
 from dmoa.cli.status import status
 from dmoa.cli.up import settings, up
-from dmoa.errors import DmoaError
+from dmoa.errors import DmoaError, UsageError
 
 app = typer.Typer(
     name="dmoa",
@@ -67,10 +68,31 @@ app.add_typer(reproduce, name="reproduce", rich_help_panel=STUDY)
 
 def main() -> None:
     """Run the command line; a `DmoaError` becomes one line on stderr and its exit status."""
+    output.prepare_streams()
+    status = 0
     try:
         app(prog_name="dmoa")
+    except SystemExit as ended:  # how Typer ends
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except DmoaError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(error.exit_status)
+        status = _fail(str(error), error.exit_status)
+    except UnicodeDecodeError as error:
+        status = _fail(str(output.not_decoded(error)), UsageError.exit_status)
+    except OSError as error:
+        if not output.is_of_output(error):
+            raise
+        status = _without_output(output.give_up_output(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
+    if (cause := output.finish_output()) is not None:
+        status = _without_output(cause)
+    sys.exit(status)
+
+
+def _without_output(cause: str | None) -> int:
+    return _fail(cause, 1) if cause else 1
+
+
+def _fail(cause: str, status: int) -> int:
+    typer.secho(f"error: {cause}", fg="red", err=True)
+    return status

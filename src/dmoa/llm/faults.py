@@ -99,7 +99,7 @@ _OUTPUT = _any(
 _LIMIT = _any(
     r"supports at most # (?:completion|output) tokens",
     r"max(?:_completion|_new|_output)?_tokens['\"`]?[^.]{0,40}"
-    r"(?:less than or equal to|<=|at most) #",
+    r"(?:less than or equal to|<=|at most) [`']?#",
     r"valid range of max_tokens is \[\d+, ?#\]",
 )
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
@@ -116,9 +116,10 @@ _LOADING = re.compile(
 )
 _NOT_LOADING = re.compile(r"fail|cannot|could not|unable|error loading", re.IGNORECASE)
 _SPENT = re.compile(r"insufficient_quota|billing|exceeded your current quota|credit", re.IGNORECASE)
-# Servers that answer 500 to what is the request's fault.
+# Servers that answer 404, 500 or 501 to what is the request's fault.
 _REQUESTS_FAULT = re.compile(
-    r"does not support (?:tools|thinking|image)|tools? param|image input is not supported|mmproj"
+    r"does not support (?:tools|thinking|image)|support tool use|tools? (?:are|is) not"
+    r"|tools? param|image input is not supported|mmproj"
     r"|failed to parse grammar|json[_ ]schema|response_format|invalid (?:schema|grammar)"
     r"|tool.?choice|jinja",
     re.IGNORECASE,
@@ -155,6 +156,8 @@ def read_fault(status: int, body: Any, retry_after: str | None = None) -> Fault:
         return Fault("output" if fits else "context", status, words, window, prompt)
     if limit is not None:
         return Fault("output", status, words, limit=limit)
+    if status in (404, 405) and _REQUESTS_FAULT.search(words):
+        return Fault("refused", 400, words)
     if status == 404 and (_codes(body) & {"model_not_found"} or "model" in words.lower()):
         return Fault("missing", status, words)
     if status in (404, 405):

@@ -1,6 +1,7 @@
 """A model behind a server as a device's LLM, whichever dialect the server speaks."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Self
@@ -327,7 +328,9 @@ class Upstream:
             case "missing":
                 return LLMUnavailable(f"{name} is not at {self.server.url} any more: {fault.words}")
             case "output":
-                return RequestRefused(fault.status, f"max_tokens is too large: {fault.words}")
+                said = re.search(r"max_\w*tokens\W.*too large", fault.words)
+                words = fault.words if said else f"max_tokens is too large: {fault.words}"
+                return RequestRefused(fault.status, words)
             case "refused":
                 return RequestRefused(fault.status, fault.words)
             case _:

@@ -70,6 +70,8 @@ class ZenohNetwork:
         self._known = known
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
+        self._own: set[str] = set()  # incarnations of this device
+        self._twins: set[str] = set()  # those of others that have its id
         self._serving: set[asyncio.Task[None]] = set()
         self._end_soon = _Chores(END_SECONDS)
         self._cancel_later = _Chores(FINAL_SECONDS)
@@ -104,8 +106,10 @@ class ZenohNetwork:
         session.liveliness().declare_subscriber(
             f"{self._prefix}/alive/*/*", _direct(self._on_liveliness), history=True
         )
+        incarnation = secrets.token_hex(8)
+        self._own.add(incarnation)
         self._token = session.liveliness().declare_token(
-            f"{self._prefix}/alive/{self._device}/{secrets.token_hex(8)}"
+            f"{self._prefix}/alive/{self._device}/{incarnation}"
         )
 
     async def move(self) -> None:
@@ -209,6 +213,10 @@ class ZenohNetwork:
         """
         return {device: tokens[0] for device, tokens in self._tokens.items()}
 
+    def twins(self) -> int:
+        """How many others claim the id of this device."""
+        return len(self._twins)
+
     def addresses(self) -> list[str]:
         """The addresses that this device listens on, as others can dial them."""
         return [reachable(endpoint, self._neighbours()) for endpoint in self._listen]
@@ -220,6 +228,10 @@ class ZenohNetwork:
 
     def _seen(self, device: str, incarnation: str, here: bool) -> None:
         if device == self._device:
+            if not here:
+                self._twins.discard(incarnation)
+            elif incarnation not in self._own and len(self._twins) < LIMITS.peers:
+                self._twins.add(incarnation)
             return
         tokens = self._tokens.setdefault(device, [])
         if here and incarnation not in tokens:
@@ -372,6 +384,7 @@ class ZenohNetwork:
             except zenoh.ZError as error:  # a link to a stopped peer; it is given up anyway
                 log.warning("the Zenoh session did not close in order: %s", error)
         self._tokens.clear()
+        self._twins.clear()
 
     def _on_loop(self, action: Callable[[], None]) -> None:
         """Run an action of one of Zenoh's threads on the event loop, in order."""

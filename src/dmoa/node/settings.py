@@ -160,7 +160,8 @@ class Settings(BaseSettings):
         Raises:
             UsageError: the key file cannot be read or is empty.
         """
-        keys = [self.api_key.get_secret_value()] if self.api_key else []
+        key = self.api_key.get_secret_value().strip() if self.api_key else ""
+        keys = [key] if key else []
         if self.api_key_file is not None:
             try:
                 lines = self.api_key_file.read_text(encoding="utf-8").splitlines()

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 INTRODUCTION_SECONDS = 3.0
 INTRODUCTIONS = 8  # at once
+# A device that answers is linked within seconds, but not at once.
+UNLINKED_SECONDS = 10.0
+_NOBODY = "nobody answers at"
 # Whoever was here is looked for often, so that a link that heals is used again within seconds.
 MET_SECONDS, UNMET_SECONDS = 4.0, 30.0
 
@@ -52,6 +55,7 @@ class Upkeep:
         self._met: set[str] = set()  # devices that have been here since the start
         self._pauses: dict[str, tuple[float, float]] = {}  # device -> not before, last pause
         self._addresses: list[str] = []
+        self._unlinked: dict[str, float] = {}  # configured address -> when it first answered
         self.problems: list[str] = []
         self._watching: asyncio.Task[None] | None = None
 
@@ -120,24 +124,35 @@ class Upkeep:
         problems = await self._look(peers)
         for problem in problems:
             if problem not in self.problems:
-                self._say(f"warning: {problem}")
+                # Whoever is not there may just not have started yet.
+                word = "note" if problem.startswith(_NOBODY) else "warning"
+                self._say(f"{word}: {problem}")
         self.problems = problems
 
     async def _look(self, peers: Peers) -> list[str]:
         """What is wrong with the configured peers and the devices that are no peers."""
+        now = asyncio.get_running_loop().time
         problems = [
             f"device {device}: {reason}" for device, reason in sorted(peers.strangers.items())
         ]
+        if self._network.twins():
+            problems.append(
+                f"another device has the identity of this one ({self._own_id}), as on a copied"
+                " disk, and neither sees the other; remove device.key from the state folder of one"
+                " of them and start it again"
+            )
         linked = {parse(a)[1:3] for card in peers.cards().values() for a in card.addresses}
         linked |= {parse(a)[1:3] for a in self._network.linked()}
         for text in self._configured:
             endpoint = parse(text)
             hosts = await asyncio.to_thread(addresses_of, endpoint.host)
             if any((host, endpoint.port) in linked for host in (endpoint.host, *hosts)):
+                self._unlinked.pop(text, None)
                 continue
             if not await asyncio.to_thread(answers, text):
-                problems.append(f"nobody answers at {text}; it is tried until somebody does")
-            else:
+                self._unlinked.pop(text, None)
+                problems.append(f"{_NOBODY} {text}; it is tried until somebody does")
+            elif now() - self._unlinked.setdefault(text, now()) >= UNLINKED_SECONDS:
                 problems.append(
                     f"{text} answers, but not as a dmoa device of this network;"
                     " check the address given by --connect"

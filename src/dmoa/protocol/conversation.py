@@ -133,7 +133,9 @@ def _check_extra(fields: dict[str, Any]) -> None:
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-TokenCount = Annotated[int, Meta(ge=1, le=2**20)]
+MOST_TOKENS = 2**20
+"""Longer than any answer may be."""
+TokenCount = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
 Seed = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Stop = Annotated[str, Meta(max_length=LIMITS.stop_characters)]

@@ -66,6 +66,7 @@ class Writing:
         self._streamed = streamed
         self._held = held and self._form is not None
         self._begun = False  # whether the user has seen a part of the answer
+        self._written = False  # whether there is a part, seen or held
         self._tried: list[str] = []
         self._failures: list[DmoaError] = []
 
@@ -85,10 +86,10 @@ class Writing:
                 cause = self._fail(inference, error)
                 if isinstance(error, RequestRefused | FormMissed) and self._is_own(device):
                     raise  # it would be no better elsewhere
+                if self._constrained and self._written and self._streamed:
+                    broken = f"the answer broke off in the middle ({cause}); ask again"
+                    raise NobodyAnswered(broken) from None
                 if self._begun and self._streamed:
-                    if self._constrained:
-                        broken = f"the answer broke off in the middle ({cause}); ask again"
-                        raise NobodyAnswered(broken) from None
                     self._tell(Restarted(cause))
                 continue
             except Exception as error:
@@ -118,7 +119,7 @@ class Writing:
 
     async def _write(self, device: str, inference: InferenceRecord) -> Answer:
         """One device's answer, in the form that it must have."""
-        self._begun = False
+        self._begun = self._written = False
         task = self._make_task(device)
         answer = await self._infer(device, inference, task)
         whole = answer.finish_reason == "stop" and not answer.tool_calls
@@ -140,6 +141,7 @@ class Writing:
         def pass_on(step: Step) -> None:
             """What the aggregator says goes to the user as it comes."""
             if isinstance(step, Piece):
+                self._written |= bool(step.text or step.tool_calls)
                 if held:
                     step = Piece("", reasoning=step.reasoning)
                 self._begun |= bool(step.text or step.tool_calls)
