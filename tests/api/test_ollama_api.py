@@ -56,11 +56,15 @@ async def test_a_whole_answer_has_counts_durations_and_the_tree() -> None:
         assert (sampled.temperature, sampled.max_tokens, sampled.stop) == (0.5, 100, ["x"])
         assert (sampled.extra, sampled.thinking) == ({"top_k": 7}, {"think": False})
         raw = await s.post(
-            json.dumps({**GOOD, "stream": False, "options": {"num_ctx": 9}}).encode(), CHAT
+            json.dumps({**GOOD, "stream": False, "options": {"num_ctx": 9}, "shift": 1}).encode(),
+            CHAT,
         )
         tree = raw.json()["dmoa"]
         assert tree["tasks"] == 5
-        assert tree["notes"] == ["num_ctx: how models are run is set at each device; left out"]
+        assert tree["notes"] == [
+            "num_ctx: how models are run is set at each device; left out",
+            "shift: not known here, and left out",
+        ]
 
 
 async def test_it_streams_unless_it_is_told_not_to() -> None:
