@@ -261,7 +261,7 @@ async def test_calls_that_are_no_objects_are_a_fault_of_the_model() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_its_work(stream: bool) -> None:
-    async with served(4, seconds=5.0) as s:
+    async with served(4, seconds=60.0) as s:
         await go_away(s, CHAT, {**GOOD, "model": "dmoa-m2-k3", "stream": stream}, running=4)
 
 
