@@ -33,7 +33,10 @@ def says(s: Served, reply: ScriptedAnswer | str) -> None:
 
 
 async def go_away(s: Served, path: str, body: dict[str, Any], running: int) -> None:
-    """Ask, leave when so many LLMs work on it, and wait until nothing is left of it."""
+    """Ask, leave when so many LLMs work on it, and wait until nothing is left of it.
+
+    The LLMs must be slow enough that they cannot just have finished.
+    """
     payload = json.dumps(body).encode()
     _, writer = await asyncio.open_connection("127.0.0.1", s.port)
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(payload)}\r\n\r\n"

@@ -39,7 +39,13 @@ async def test_a_whole_message_has_text_usage_and_the_tree() -> None:
             messages=ASK,
             stop_sequences=["x"],
             thinking={"type": "enabled", "budget_tokens": 1024},
-            extra_body={"temperature": 0.5, "top_p": 0.9, "top_k": 7},
+            extra_body={
+                "temperature": 0.5,
+                "top_p": 0.9,
+                "top_k": 7,
+                "mcp_servers": [],
+                "metadata": {},
+            },
         )
         assert answer.content == [TextBlock(type="text", text="answer of d0 with some more words")]
         assert (answer.stop_reason, answer.role, answer.type) == (
@@ -49,7 +55,9 @@ async def test_a_whole_message_has_text_usage_and_the_tree() -> None:
         )
         assert answer.usage.output_tokens == 5 * 7
         assert answer.usage.input_tokens > 0
-        assert (answer.model_extra or {})["dmoa"]["tasks"] == 5
+        tree = (answer.model_extra or {})["dmoa"]
+        assert tree["tasks"] == 5
+        assert tree["notes"] == ["mcp_servers: not known here, and left out"]
         llm = s.cluster.llms[0]
         assert [(m.role, m.content) for m in llm.asked[0]] == [
             ("system", "Be brief.\nBe kind."),
@@ -95,6 +103,8 @@ async def test_a_stream_is_put_together_by_the_clients_accumulator() -> None:
         assert final.stop_reason == "tool_use"
         assert final.usage.output_tokens > 0
         assert final.usage.input_tokens > 0
+        assert final.usage.output_tokens_details is not None
+        assert final.usage.output_tokens_details.thinking_tokens == 3
         assert len([event for event in events if event.type == "thinking"]) > 1, "it streams"
         whole = await client.messages.create(model=OWN, max_tokens=100, messages=ASK, tools=TOOLS)
         for block, streamed in zip(whole.content, final.content, strict=True):
@@ -312,7 +322,7 @@ async def test_errors_before_the_endpoint_have_anthropics_form_too() -> None:
         assert (nothing.status, nothing.json()["error"]["type"]) == (404, "not_found_error")
     async with served(1) as s:
         foreign = await s.raw(
-            b"POST /v1/messages HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n"
+            b"POST //messages/ HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n"
         )
         assert (foreign.status, foreign.json()["error"]["type"]) == (403, "permission_error")
 
@@ -330,7 +340,7 @@ async def test_a_failure_in_the_middle_ends_the_stream_with_its_words() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_its_work(stream: bool) -> None:
-    async with served(4, seconds=5.0) as s:
+    async with served(4, seconds=60.0) as s:
         await go_away(s, PATH, {**GOOD, "model": "dmoa-m2-k3", "stream": stream}, running=4)
 
 

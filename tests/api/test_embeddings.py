@@ -149,6 +149,19 @@ async def test_a_client_that_goes_away_is_waited_for_no_longer() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_they_count_as_prompts_at_the_door() -> None:
+    async with served(1, seconds=60.0, device_options={"max_prompts": 1}) as s:
+        asked = embeds(s, Embedded([[1.0]]))
+        first = asyncio.create_task(s.client.embeddings.create(model=OWN, input="a"))
+        async with asyncio.timeout(20):
+            while not asked:
+                await asyncio.sleep(0.01)
+        with pytest.raises(openai.RateLimitError):
+            await s.client.embeddings.create(model=OWN, input="a")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+
 async def test_an_llm_that_fails_is_a_503() -> None:
     async with served(1) as s:
 

@@ -56,11 +56,15 @@ async def test_a_whole_answer_has_counts_durations_and_the_tree() -> None:
         assert (sampled.temperature, sampled.max_tokens, sampled.stop) == (0.5, 100, ["x"])
         assert (sampled.extra, sampled.thinking) == ({"top_k": 7}, {"think": False})
         raw = await s.post(
-            json.dumps({**GOOD, "stream": False, "options": {"num_ctx": 9}}).encode(), CHAT
+            json.dumps({**GOOD, "stream": False, "options": {"num_ctx": 9}, "shift": 1}).encode(),
+            CHAT,
         )
         tree = raw.json()["dmoa"]
         assert tree["tasks"] == 5
-        assert tree["notes"] == ["num_ctx: how models are run is set at each device; left out"]
+        assert tree["notes"] == [
+            "num_ctx: how models are run is set at each device; left out",
+            "shift: not known here, and left out",
+        ]
 
 
 async def test_it_streams_unless_it_is_told_not_to() -> None:
@@ -257,7 +261,7 @@ async def test_calls_that_are_no_objects_are_a_fault_of_the_model() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_its_work(stream: bool) -> None:
-    async with served(4, seconds=5.0) as s:
+    async with served(4, seconds=60.0) as s:
         await go_away(s, CHAT, {**GOOD, "model": "dmoa-m2-k3", "stream": stream}, running=4)
 
 

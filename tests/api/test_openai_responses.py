@@ -366,7 +366,7 @@ async def test_a_failure_in_the_middle_ends_the_stream_with_its_words() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_its_work(stream: bool) -> None:
-    async with served(4, seconds=5.0) as s:
+    async with served(4, seconds=60.0) as s:
         await go_away(s, PATH, {**GOOD, "model": "dmoa-m2-k3", "stream": stream}, running=4)
 
 

@@ -87,7 +87,7 @@ class EmbeddingsEndpoint:
             )
         if not wanted.input:
             raise ApiError(400, "input is empty; send a text, or a list of texts")
-        work = self._device.inferences.embed({**body, "input": wanted.input})
+        work = self._device.embed({**body, "input": wanted.input})
         try:
             made = await until_gone(request, work)
         except RequestRefused:

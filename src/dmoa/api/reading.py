@@ -69,6 +69,12 @@ def switches(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ApiError(400, str(error)) from None
 
 
+def left_out(fields: dict[str, Any]) -> list[str]:
+    """What a prompt's record says of fields that are not known here and go nowhere."""
+    names = ", ".join(sorted(name for name, value in fields.items() if value is not None))
+    return [f"{names[:200]}: not known here, and left out"] if names else []
+
+
 def message(role: Role, content: str | list[dict[str, Any]] | None, **beside: Any) -> Message:
     """A message as devices read it.
 

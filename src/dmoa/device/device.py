@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dmoa.device.guests import PeerService
 from dmoa.device.health import Health
@@ -12,7 +13,7 @@ from dmoa.device.meter import DeviceMeter
 from dmoa.device.peers import Peers
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import PeerError, QueueFull
-from dmoa.llm.interface import LLM
+from dmoa.llm.interface import LLM, Embedded
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
 from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
@@ -173,6 +174,24 @@ class Device:
             return await answer(
                 prompt, self, self.random, remember, self.experience, self.prompt_deadline
             )
+        finally:
+            self.open_prompts -= 1
+
+    async def embed(self, request: dict[str, Any]) -> Embedded:
+        """Vectors of texts, by the own LLM's server; counts as a prompt while it lasts.
+
+        Args:
+            request: see `Embedder.embed`.
+
+        Raises:
+            QueueFull: the device has as many prompts as it may.
+            RequestRefused: the request is wrong, or the LLM makes no embeddings.
+            LLMError: the LLM failed or stalled.
+        """
+        self._admit()
+        self.open_prompts += 1
+        try:
+            return await self.inferences.embed(request)
         finally:
             self.open_prompts -= 1
 

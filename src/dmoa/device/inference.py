@@ -104,6 +104,8 @@ class InferenceService:
         name = self.llm.info.name
         if not isinstance(self.llm, Embedder):
             raise RequestRefused(400, no_embeddings(name))
+        if self._probing is not None:
+            self._probing.cancel()
         size = len(msgspec.json.encode(request))
         patience = self.first_token_seconds + READING_SECONDS * (size // 3)
         with self.queue.enter(size, None, seconds_each=self.mean_service_seconds) as ticket:

@@ -55,6 +55,7 @@ class Messages:
             wanted.conversation(),
             wanted.sampling(),
             wanted.constraints(),
+            notes=wanted.notes(),
             stream=bool(wanted.stream),
         )
         return await self._prompts.answer(

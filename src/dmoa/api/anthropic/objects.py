@@ -36,6 +36,12 @@ class ToolUseBlock(msgspec.Struct, frozen=True, tag="tool_use"):
 AnswerBlock = TextBlock | ThinkingBlock | ToolUseBlock
 
 
+class ThinkingTokens(msgspec.Struct, frozen=True):
+    """How many of the tokens were thought."""
+
+    thinking_tokens: int = 0
+
+
 class MessageUsage(msgspec.Struct, frozen=True):
     """All tokens that were spent on a prompt, on every device."""
 
@@ -43,11 +49,13 @@ class MessageUsage(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
+    output_tokens_details: ThinkingTokens = ThinkingTokens()
 
     @classmethod
     def of(cls, spent: Usage) -> "MessageUsage":
         """What was spent."""
-        return cls(spent.prompt_tokens, spent.completion_tokens)
+        thought = ThinkingTokens(spent.reasoning_tokens)
+        return cls(spent.prompt_tokens, spent.completion_tokens, output_tokens_details=thought)
 
 
 class MessageObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from dmoa.api.anthropic.conversation import Block, Turn, conversation
 from dmoa.api.errors import ApiError
-from dmoa.api.reading import only_functions, switches
+from dmoa.api.reading import left_out, only_functions, switches
 from dmoa.protocol.conversation import (
     Constraints,
     Message,
@@ -17,6 +17,9 @@ from dmoa.protocol.conversation import (
     TokenCount,
 )
 
+_THEIRS = frozenset(
+    {"cache_control", "inference_geo", "metadata", "service_tier", "speed", "user_profile_id"}
+)
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -92,7 +95,7 @@ class CountRequest(msgspec.Struct, kw_only=True):
 
 
 class MessagesRequest(CountRequest, kw_only=True):
-    """The body of a request; fields that only concern Anthropic's own servers are left out."""
+    """The body of a request."""
 
     max_tokens: TokenCount
     stream: bool | None = None
@@ -101,7 +104,11 @@ class MessagesRequest(CountRequest, kw_only=True):
     top_k: int | None = None
     stop_sequences: Stops | None = None
     thinking: dict[str, Any] | None = None
-    metadata: Any = None
+    unknown: dict[str, Any] = {}
+
+    def notes(self) -> list[str]:
+        """What is left out, but for what only concerns Anthropic's own servers."""
+        return left_out({n: v for n, v in self.unknown.items() if n not in _THEIRS})
 
     def sampling(self) -> Sampling:
         """How tokens are drawn."""

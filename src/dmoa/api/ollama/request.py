@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from dmoa.api.errors import ApiError
-from dmoa.api.reading import message, switches
+from dmoa.api.reading import left_out, message, switches
 from dmoa.protocol.conversation import (
     Constraints,
     Message,
@@ -77,6 +77,7 @@ class OllamaRequest(msgspec.Struct, kw_only=True):
     options: dict[str, Any] | None = None
     think: bool | str | None = None
     keep_alive: Any = None
+    unknown: dict[str, Any] = {}
 
     @property
     def streamed(self) -> bool:
@@ -113,9 +114,8 @@ class OllamaRequest(msgspec.Struct, kw_only=True):
     def notes(self) -> list[str]:
         """What is left out."""
         names = sorted(_MACHINE & (self.options or {}).keys())
-        if not names:
-            return []
-        return [f"{', '.join(names)}: how models are run is set at each device; left out"]
+        said = f"{', '.join(names)}: how models are run is set at each device; left out"
+        return [*([said] if names else []), *left_out(self.unknown)]
 
     def response_format(self) -> dict[str, Any] | None:
         """What the answer must look like, in the words of chat completions.

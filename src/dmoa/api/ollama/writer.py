@@ -101,17 +101,20 @@ class OllamaGenerateWriter(OllamaWriter):
 
 def _durations(record: PromptRecord) -> dict[str, int]:
     last = record.aggregator[-1] if record.aggregator else None
-    before = last.asked_at + (last.queue_seconds or 0.0) if last else record.seconds
+    total = record.seconds or 0.0
+    # Clocks of several devices: what they measured must not be longer than the whole.
+    answering = min((last.service_seconds or 0.0) if last else 0.0, total)
+    before = last.asked_at + (last.queue_seconds or 0.0) if last else total
     return {
-        "total_duration": _nanoseconds(record.seconds),
+        "total_duration": _nanoseconds(total),
         "load_duration": 0,
-        "prompt_eval_duration": _nanoseconds(before),
-        "eval_duration": _nanoseconds(last.service_seconds if last else None),
+        "prompt_eval_duration": _nanoseconds(min(before, total - answering)),
+        "eval_duration": _nanoseconds(answering),
     }
 
 
-def _nanoseconds(seconds: float | None) -> int:
-    return round((seconds or 0.0) * 1e9)
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)
 
 
 def _line(value: Any) -> str:
