@@ -4,8 +4,8 @@ from typing import Any
 
 import openai
 import pytest
-
 from benchmarks._litellm import LITELLM, litellm_proxy
+
 from dmoa.llm.specification import make_llm
 from dmoa.llm.upstream import Upstream
 from tests.clients.place import MODEL, Clever, node

@@ -32,7 +32,7 @@ def _strategy(document: dict[str, Any]) -> st.SearchStrategy[Asked]:
     return st.one_of(ways)
 
 
-def _asked(case: schemathesis.Case) -> Asked:
+def _asked(case: schemathesis.Case[Any]) -> Asked:
     path = case.path
     for name, value in (case.path_parameters or {}).items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe="", errors="replace"))
