@@ -70,7 +70,7 @@ CHUNK = _fields(
         "object": st.just("chat.completion.chunk"),
         "choices": st.lists(CHOICE, max_size=2),
         "usage": USAGE,
-        "error": st.one_of(st.none(), st.none(), TEXT, _fields({"message": TEXT, "code": ODD})),
+        "error": st.one_of(*[st.none()] * 20, TEXT, _fields({"message": TEXT, "code": ODD})),
         "prompt_progress": _fields({"total": st.integers(0, 9), "processed": st.integers(0, 9)}),
     }
 )

@@ -35,9 +35,8 @@ async def read_json(request: Request) -> dict[str, Any]:
         raise ApiError(
             400, f"the request is not understood: a JSON {type(value).__name__} is no object"
         )
-    if _MANY_DIGITS.search(body):
-        value = _within_64_bits(value)
-    return value
+    whole: dict[str, Any] = _within_64_bits(value) if _MANY_DIGITS.search(body) else value
+    return whole
 
 
 def _within_64_bits(value: Any) -> Any:
