@@ -34,8 +34,8 @@ async def litellm_proxy(api: str, model: str) -> AsyncGenerator[int | None]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "config.yaml"
         settings.write_text(
-            f"model_list:\n  - model_name: {model}\n"
-            f"    litellm_params:\n      model: openai/{model}\n"
+            f"model_list:\n  - model_name: {model}\n    litellm_params:\n"
+            f"      model: openai/{model}\n"
             f"      api_base: {api}\n      api_key: none\n"
         )
         quiet = asyncio.subprocess.DEVNULL

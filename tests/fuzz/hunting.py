@@ -13,6 +13,13 @@ from tests.served import Response
 
 SECONDS = 20.0
 """Whatever takes longer hangs: every LLM here answers at once."""
+LAST = {
+    "message_stop",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+}
+"""The types of events that end a stream of Anthropic's or of Responses."""
 FINE = frozenset({200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 503})
 
 Example = TypeVar("Example")
@@ -73,10 +80,13 @@ async def hunt(
 def assert_sound(response: Response) -> None:
     """A status that is meant, and a body that clients can read."""
     assert response.status in FINE, (response.status, response.body[:500])
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
+    kind = response.headers.get("content-type", "")
+    if kind.startswith("text/event-stream"):
         assert_stream(response.body)
-        return
-    if response.body:
+    elif kind.startswith("application/x-ndjson"):
+        lines = [json.loads(line) for line in response.body.splitlines()]
+        assert lines[-1].get("done") or "error" in lines[-1], lines
+    elif response.body:
         body = json.loads(response.body)
         if response.status != 200:
             error = body["error"]  # a text in Ollama's APIs
@@ -84,13 +94,14 @@ def assert_sound(response: Response) -> None:
 
 
 def assert_stream(body: bytes) -> None:
-    """Events of JSON that end with `[DONE]`, or with an error."""
+    """Events of JSON that end as their API's streams do, or with an error."""
     events = [line[6:] for line in body.decode().split("\n") if line.startswith("data: ")]
     assert events
     if events[-1] == "[DONE]":
         events.pop()
         told: list[Any] = [json.loads(event) for event in events]
         assert not any("error" in event for event in told)
-        assert any(c["finish_reason"] for e in told for c in e.get("choices", ()))
+        assert any(c["finish_reason"] for e in told for c in e.get("choices") or ())
     else:
-        assert json.loads(events[-1])["error"]["message"], events[-1]
+        last = json.loads(events[-1])
+        assert last.get("type") in LAST or last["error"]["message"], last

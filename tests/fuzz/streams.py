@@ -28,7 +28,7 @@ ODD = st.one_of(
 
 def _fields(known: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """An object with some of the fields, in any order, each as known or as anything."""
-    named = {name: st.one_of(value, value, value, ODD) for name, value in known.items()}
+    named = {name: st.one_of(*[value] * 9, ODD) for name, value in known.items()}
 
     def build(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         return st.fixed_dictionaries({name: named[name] for name in names})
@@ -70,7 +70,7 @@ CHUNK = _fields(
         "object": st.just("chat.completion.chunk"),
         "choices": st.lists(CHOICE, max_size=2),
         "usage": USAGE,
-        "error": st.one_of(st.none(), st.none(), TEXT, _fields({"message": TEXT, "code": ODD})),
+        "error": st.one_of(*[st.none()] * 20, TEXT, _fields({"message": TEXT, "code": ODD})),
         "prompt_progress": _fields({"total": st.integers(0, 9), "processed": st.integers(0, 9)}),
     }
 )
@@ -86,13 +86,13 @@ def _line(chunk: Any, prefix: str, end: str) -> bytes:
 LINE = st.one_of(
     st.builds(
         _line,
-        st.one_of(CHUNK, GOOD, ODD),
+        st.one_of(GOOD, GOOD, GOOD, GOOD, CHUNK, CHUNK, ODD),
         st.sampled_from(["data: ", "data:", "data: ", "", "event: error\ndata: "]),
         st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n"]),
     ),
-    st.sampled_from([b": ping\n\n", b"\n", b"data:\n\n", b"data: [DONE]\n\n", b"event: ping\n"]),
-    st.binary(max_size=12),
+    st.sampled_from([b": ping\n\n", b"\n", b"data:\n\n", b"event: ping\n", b": \xff\n"]),
 )
+NOISE = st.one_of(LINE, LINE, LINE, LINE, st.binary(max_size=12), st.just(b"data: [DONE]\n\n"))
 ENDS = st.sampled_from(
     [
         b"",
@@ -108,10 +108,11 @@ def replies(draw: st.DrawFn) -> Reply:
     if draw(st.integers(0, 9)) == 0:
         status = draw(st.sampled_from([400, 401, 404, 413, 422, 429, 500, 501, 503]))
         return as_json(draw(st.one_of(ODD, _fields({"error": ODD, "message": TEXT}))), status)
-    raw = b"".join(draw(st.lists(LINE, max_size=8))) + draw(ENDS)
+    lines = st.lists(draw(st.sampled_from([LINE, LINE, NOISE])), max_size=8)
+    raw = b"".join(draw(lines)) + draw(ENDS)
     cuts = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=6)))
     pieces = [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
-    return Reply(200, pieces, "text/event-stream", ends=draw(st.booleans()))
+    return Reply(200, pieces, "text/event-stream", ends=draw(st.integers(0, 4)) > 0)
 
 
 Sent = tuple[Reply, bool, dict[str, Any]]

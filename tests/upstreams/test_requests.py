@@ -256,6 +256,8 @@ async def test_a_path_with_a_slash_too_many_is_served(path: str) -> None:
         {"stream": False, "stream_options": None},
         {"user": "u" * 100},
         {"metadata": {"a": "b"}},
+        {"chat_template_kwargs": {"budget": 2**70}},
+        {"reasoning": {"max_tokens": -(2**64)}},
         {"store": False},
         {"seed": 2**40},
         {"seed": -1},

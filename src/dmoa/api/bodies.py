@@ -1,6 +1,7 @@
 """Bodies of requests, as clients really send them: read within bounds, unpacked, as JSON."""
 
 import asyncio
+import re
 import zlib
 from typing import Any
 
@@ -13,6 +14,7 @@ from dmoa.policies.limits import LIMITS
 BODY_SECONDS = 30.0
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEBIBYTE = 2**20
+_MANY_DIGITS = re.compile(rb"\d{19}")
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -33,7 +35,27 @@ async def read_json(request: Request) -> dict[str, Any]:
         raise ApiError(
             400, f"the request is not understood: a JSON {type(value).__name__} is no object"
         )
-    return value
+    whole: dict[str, Any] = _within_64_bits(value) if _MANY_DIGITS.search(body) else value
+    return whole
+
+
+def _within_64_bits(value: Any) -> Any:
+    """The same with integers that no message between devices holds as floats, as JavaScript has it.
+
+    Its depth is bounded: the JSON has been read.
+    """
+    match value:
+        case dict():
+            return {name: _within_64_bits(inner) for name, inner in value.items()}
+        case list():
+            return [_within_64_bits(inner) for inner in value]
+        case int() if not -(2**63) <= value < 2**64:
+            try:
+                return float(value)
+            except OverflowError:
+                raise ApiError(400, "the body has a number with too many digits") from None
+        case _:
+            return value
 
 
 async def _read(request: Request) -> bytes:
