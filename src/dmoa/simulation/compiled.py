@@ -12,5 +12,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
     `_nrt=False` spares counting references to every array of every tuple at every call, which
     took ten times as long as the work of the detailed kernel and a quarter of the plain one's.
     Numba does not document it, but refuses to compile a function that would need the counts.
+
+    The cache of a kernel knows its own file only: after a change of a policy that it calls, touch
+    the kernel's file, or what runs is the old policy.
     """
     return njit(cache=True, _nrt=False, **options)  # type: ignore[call-overload, no-any-return]
