@@ -182,7 +182,18 @@ def test_compiled_equals_plain():
 )
 def test_bad_input_is_named(change, words):
     with pytest.raises(BadScenario, match=words):
-        simulate({**tables(0.1), **change})
+        scenario_of({**tables(0.1), **change})
+
+
+def test_recorded_arrivals_say_when_and_whose_and_nothing_else(tmp_path):
+    path = tmp_path / "arrivals.json"
+    path.write_text(json.dumps([{"time": 0.1 * i, "owner": i % 8} for i in range(200)]))
+    arrivals = {"arrivals": {"law": "recorded", "file": str(path)}}
+    assert simulate({**tables(0.1), **arrivals}).prompts == 200
+    prompt = {"time": 0.0, "owner": 0, "proposers": [[1, 2, 3], [4, 5, 6]]}
+    path.write_text(json.dumps([prompt]))
+    with pytest.raises(BadScenario, match="leave only time and owner"):
+        simulate({**tables(0.1), **arrivals})
 
 
 def test_plans_without_a_law_are_an_error():

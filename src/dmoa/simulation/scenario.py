@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dmoa.errors import BadScenario, UsageError
 from dmoa.policies.limits import LIMITS
-from dmoa.simulation.law.tables import LawTable, PlanTable, with_protocol
+from dmoa.simulation.law.tables import LawTable, PlanTable, check_law, with_protocol
 from dmoa.theory.network import Lengths, QueueingNetwork, spread
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -214,6 +214,8 @@ class Scenario(Table):
             if not listed and table.neighbours == "all":
                 raise UsageError("devices is missing; give a number, or one alpha a device")
             devices = len(listed[0]) if listed else len(table.neighbours)
+        if self.law is not None:
+            check_law(self, devices)
         slots = tuple(int(s) for s in spread("slots", table.slots, devices))
         if protocol.quorum is not None and protocol.quorum > protocol.proposers + 1:
             raise UsageError(

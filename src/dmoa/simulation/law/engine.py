@@ -48,14 +48,9 @@ class LawReplication(Replication):
 
 
 def build_setting(scenario: Scenario, network: QueueingNetwork) -> Setting:
-    """A scenario with a law, for the kernel.
-
-    Raises:
-        BadScenario: the scenario asks for what networks with plans do not have.
-    """
+    """A scenario with a law, for the kernel."""
     law, n = scenario.law, network.size
     assert law is not None
-    check(scenario, network)
     layers = np.array([plan.layers for plan in scenario.plans], np.int64)
     proposers = np.where(layers > 0, [plan.proposers for plan in scenario.plans], 0)
     devices = np.array([-1 if p.device is None else p.device for p in scenario.plans], np.int64)
@@ -100,36 +95,6 @@ def build_setting(scenario: Scenario, network: QueueingNetwork) -> Setting:
         parameter=parameter,
         samples=samples,
     )
-
-
-def check(scenario: Scenario, network: QueueingNetwork) -> None:
-    """Raise BadScenario for what a network with plans does not have."""
-    protocol = scenario.protocol
-    for table, what, given in (
-        ("protocol.quorum", "quorums", protocol.quorum is not None),
-        ("protocol.policy", "another choice of proposers", protocol.policy != "uniform"),
-        ("network.neighbours", "neighbour graphs", bool(network.neighbours)),
-        ("queue.bound", "bounds of its own", scenario.queue.bound is not None),
-        ("admission.target", "admission at the door", scenario.admission.target is not None),
-        ("failures.mean_up", "failures", scenario.failures.mean_up is not None),
-        (
-            "protocol.first, refining, aggregating", "lengths of tasks",
-            (protocol.first, protocol.refining, protocol.aggregating) != (1.0, 1.0, 1.0),
-        ),
-    ):  # fmt: skip
-        if given:
-            raise BadScenario(f"{table} goes with no [law]: it has no {what}; leave one of them")
-    for number, plan in enumerate(scenario.plans):
-        if plan.device is not None and plan.device >= network.size:
-            raise BadScenario(
-                f"plans.{number}.device is {plan.device}, but there are {network.size} devices;"
-                f" use 0 to {network.size - 1}"
-            )
-        if plan.layers and plan.proposers > network.size - 1:
-            raise BadScenario(
-                f"plans.{number}.proposers is {plan.proposers}, but there are only"
-                f" {network.size - 1} other devices"
-            )
 
 
 def new_live(setting: Setting, prompts: int, random: np.random.Generator) -> Live:
@@ -201,7 +166,15 @@ def replicate_law(
     recorded: Recorded | None = None,
     progress: Progress | None = None,
 ) -> LawReplication:
-    """Run one replication; the arguments are those of `fcfs.engine.replicate`."""
+    """Run one replication; the arguments are those of `fcfs.engine.replicate`.
+
+    Raises:
+        BadScenario: recorded arrivals say who proposed or how long it took.
+    """
+    if recorded and (recorded.draws is not None or recorded.services is not None):
+        raise BadScenario(
+            "arrivals.file has proposers or seconds, which a law draws; leave only time and owner"
+        )
     course = lay_out(
         scenario, network, seed, warmup=warmup, load=load, stable=stable, recorded=recorded
     )

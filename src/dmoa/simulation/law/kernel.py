@@ -311,7 +311,8 @@ def _next_layer(setting, live, results, owners, random, prompt, time, wanted):
         _publish(setting, live, owner, time)
         live.promised[owner] -= 1
     if k > 0 and setting.kind == PRICE:
-        _survey(setting, live, owners, random, owner, time, k)
+        if live.layer[prompt] > 1:  # the first layer's are those that the plan was priced with
+            _survey(setting, live, owners, random, owner, time, k)
     elif k > 0:
         for place in range(k):
             live.uniforms[place] = uniform(random)

@@ -1,11 +1,15 @@
 """The tables of a scenario that say by which law plans are chosen, and of which."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dmoa.errors import BadScenario
 from dmoa.policies.law import PATIENCE
 from dmoa.policies.limits import LIMITS
+
+if TYPE_CHECKING:
+    from dmoa.simulation.scenario import Scenario
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -93,3 +97,33 @@ def _whole(plan: Any, key: str) -> int:
     """A number of a plan that is not checked yet; 0 if it will be found wrong later."""
     value = plan.get(key, 0) if isinstance(plan, dict) else getattr(plan, key)
     return value if isinstance(value, int) else 0
+
+
+def check_law(scenario: "Scenario", devices: int) -> None:
+    """Raise BadScenario for what a network with plans does not have."""
+    protocol = scenario.protocol
+    for table, what, given in (
+        ("protocol.quorum", "quorums", protocol.quorum is not None),
+        ("protocol.policy", "another choice of proposers", protocol.policy != "uniform"),
+        ("network.neighbours", "neighbour graphs", scenario.network.neighbours != "all"),
+        ("queue.bound", "bounds of its own", scenario.queue.bound is not None),
+        ("admission.target", "admission at the door", scenario.admission.target is not None),
+        ("failures.mean_up", "failures", scenario.failures.mean_up is not None),
+        (
+            "protocol.first, refining, aggregating", "lengths of tasks",
+            (protocol.first, protocol.refining, protocol.aggregating) != (1.0, 1.0, 1.0),
+        ),
+    ):  # fmt: skip
+        if given:
+            raise BadScenario(f"{table} goes with no [law]: it has no {what}; leave one of them")
+    for number, plan in enumerate(scenario.plans):
+        if plan.device is not None and plan.device >= devices:
+            raise BadScenario(
+                f"plans.{number}.device is {plan.device}, but there are {devices} devices;"
+                f" use 0 to {devices - 1}"
+            )
+        if plan.layers and plan.proposers > devices - 1:
+            raise BadScenario(
+                f"plans.{number}.proposers is {plan.proposers}, but there are only"
+                f" {devices - 1} other devices"
+            )
