@@ -13,6 +13,8 @@ from dmoa.api.app import make_app
 from dmoa.api.prompts import Habits
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
+from dmoa.device.examinations import Examinations
+from dmoa.standings.examiner import Examiner
 from tests.cluster import Cluster
 
 
@@ -76,9 +78,11 @@ async def served(
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     async with Cluster(count, seconds=seconds, **options) as cluster:
+        device = cluster.devices[0]
+        examinations = Examinations(device, Examiner(device.own_id))
         app = make_app(
-            cluster.devices[0],
-            committees=Committees(cluster.devices[0], layers=1, proposers=3),
+            device,
+            committees=Committees(device, layers=1, proposers=3, examinations=examinations),
             habits=habits or Habits(),
             keys=list(keys),
             origins=origins,

@@ -12,9 +12,11 @@ from dmoa.api.app import all_operations, make_routed
 from dmoa.api.prompts import Habits
 from dmoa.api.responses import ChunkWriter, as_json, completion
 from dmoa.device.committee import Committees
+from dmoa.device.examinations import Examinations
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished
 from dmoa.protocol.records import PromptRecord
+from dmoa.standings.examiner import Examiner
 from tests.cluster import Cluster
 from tests.served import Served, served
 
@@ -25,7 +27,8 @@ CHAT = "/v1/chat/completions"
 async def application() -> Starlette:
     async with Cluster(1) as cluster:
         device = cluster.devices[0]
-        committees = Committees(device, layers=1, proposers=3)
+        examinations = Examinations(device, Examiner(device.own_id))
+        committees = Committees(device, layers=1, proposers=3, examinations=examinations)
         return make_routed(all_operations(device, committees, Habits(), list), [])
 
 

@@ -73,12 +73,14 @@ class Prompts:
         wish = models.parse(model, self._device.llm.info.name)
         wanted, habits = extension or Extension(), self._habits
         form = form_of(constraints)
+        if wanted.local_only:
+            wish = replace(wish, local_only=True)
         plan = await self._plan(wish, messages)
         return Prompt(
             messages=messages,
             layers=plan.layers,
             proposers=plan.proposers,
-            sampling=sampling,
+            sampling=plan.sampling(sampling),
             constraints=constraints,
             instruction=wanted.instruction or INSTRUCTION,
             aggregation=plan.aggregation,
@@ -90,17 +92,23 @@ class Prompts:
             held=form is not None and not self._device.llm.info.capabilities.formats,
             draft_tokens=wanted.draft_tokens or habits.draft_tokens,
             aggregator=self._aggregator(wanted.aggregator, plan),
+            among=plan.among,
+            local_only=plan.local_only,
+            plan=plan.decided,
         )
 
     async def _plan(self, wish: Wish, messages: list[Message]) -> CommitteePlan:
         if self._habits.background and (task := background_task(messages)) is not None:
-            plan = await self._committees.plan(ALONE)
+            plan = await self._committees.plan(replace(ALONE, local_only=wish.local_only))
             return replace(plan, reason=f"a chat program wants {task}, which needs no committee")
-        return await self._committees.plan(wish)
+        asked = [message.content for message in messages if message.role == "user"]
+        return await self._committees.plan(wish, asked[-1] if asked else "")
 
     def _aggregator(self, wanted: str | None, plan: CommitteePlan) -> str | None:
         """Id of the device that is to write the answer; None for the own one."""
         name = wanted or self._habits.aggregator
+        if plan.aggregator is not None and name == OWN and wanted is None:
+            return plan.aggregator
         device = self._device
         if not plan.layers or name in (OWN, device.name, device.own_id):
             return None

@@ -46,7 +46,7 @@ class InferenceService:
         self.heartbeat_seconds = heartbeat_seconds
         self.first_token_seconds = first_token_seconds
         self.stall_seconds = stall_seconds
-        self._probing: asyncio.Task[object] | None = None
+        self._probing: set[asyncio.Task[object]] = set()
 
     @property
     def mean_service_seconds(self) -> float:
@@ -67,24 +67,36 @@ class InferenceService:
             RequestRefused: the LLM's server says that the request is wrong.
             LLMError: the LLM failed or stalled.
         """
-        if self._probing is not None:
-            self._probing.cancel()
+        for probing in self._probing:
+            probing.cancel()
         return await self._run(task, origin, say, measured=True)
 
-    async def probe(self, task: Task) -> Answer:
+    async def probe(
+        self,
+        task: Task,
+        say: Say = lambda step: None,
+        whole: asyncio.Task[object] | None = None,
+    ) -> Answer:
         """Make an inference of the device's own, which is no part of its load.
 
-        It enters no measurement but that of health. When a task comes, the asyncio task that
-        runs this is cancelled, so give it one of its own.
+        It enters no measurement but that of health. When a task comes, `whole` is cancelled.
+
+        Args:
+            task: what to infer.
+            say: is told each step.
+            whole: the asyncio task that this is a part of; by default the one that runs this,
+                so give it one of its own.
 
         Raises:
             QueueFull, ContextExceeded, LLMError: see `run`.
         """
-        self._probing = asyncio.current_task()
+        probing = whole or asyncio.current_task()
+        assert probing is not None
+        self._probing.add(probing)
         try:
-            return await self._run(task, None, lambda step: None, measured=False)
+            return await self._run(task, None, say, measured=False)
         finally:
-            self._probing = None
+            self._probing.discard(probing)
 
     async def _run(self, task: Task, origin: str | None, say: Say, *, measured: bool) -> Answer:
         arrived = self.meter.clock()

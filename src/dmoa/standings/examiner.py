@@ -70,7 +70,8 @@ class Examiner:
         self.standings = self.kept.standings
         # The secret also draws times and ties: nobody else can foresee them.
         rng = random.Random(f"{self.kept.seed}/schedule/{self.kept.schedule.fresh}")
-        self._schedule = Schedule(own, rng, budget, self.kept.schedule)
+        self.budget = budget or Budget()
+        self._schedule = Schedule(own, rng, self.budget, self.kept.schedule)
         self._topics: Topics | None = None
 
     def next(
