@@ -161,6 +161,8 @@ class Examinations:
 
     def _looked_at(self, cards: dict[str, Card]) -> Collection[str]:
         """Members of plans, and as many others by chance as may be asked at once."""
+        if len(cards) <= LOOKED_AT:
+            return cards
         plans = self._examiner.plans(cards, self._clock())
         first = {device for plan in plans for device in plan.members}
         rest = [device for device in cards if device not in first]
@@ -183,7 +185,7 @@ class Examinations:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
             if working.cancelled():
-                self._examiner.failed(step, committee.most_seconds, self._clock())
+                self._examiner.broken_off(step, committee.most_seconds, self._clock())
             elif error := working.exception():
                 log.error("an examination", exc_info=error)  # a fault of ours costs no more
                 self._examiner.failed(step, committee.most_seconds, self._clock())

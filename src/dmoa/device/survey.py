@@ -16,12 +16,12 @@ SURVEY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Loads:
-    """What the devices that have said something measured; empty when none has.
+    """What the devices that have said something measured; no alphas and rates when none has.
 
     Attributes:
         alphas: mean service time of each device, seconds.
         rates: prompts per second of each device's user.
-        backlog: seconds of work queued or in service, of each device by its id.
+        backlog: seconds of work queued or in service, of each device that says so, by its id.
     """
 
     alphas: Sequence[float] = ()
@@ -64,12 +64,13 @@ class Survey:
         told = {d: report for d, (_, report) in (await self._device.reports()).items() if report}
         reports = list(told.values())
         known = [report.alpha for report in reports if report.alpha]
-        if not known:
-            return Loads()
         # A device that has not served anything yet counts as an average one.
-        mean = sum(known) / len(known)
+        mean = sum(known) / len(known) if known else 1.0
+        backlog = {d: (r.queue + r.serving) * (r.alpha or mean) for d, r in told.items()}
+        if not known:
+            return Loads(backlog=backlog)
         return Loads(
             [r.alpha or mean for r in reports],
             [r.arrival_rate or 0.0 for r in reports],
-            {d: (r.queue + r.serving) * (r.alpha or mean) for d, r in told.items()},
+            backlog,
         )

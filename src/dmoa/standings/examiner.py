@@ -110,6 +110,10 @@ class Examiner:
         """There was no answer, by nobody's will."""
         self._schedule.failed(step.ask, seconds, now)
 
+    def broken_off(self, step: Step, seconds: float, now: float) -> None:
+        """It gave way to a user's work."""
+        self._schedule.broken_off(step.ask, seconds, now)
+
     def refused(self, step: Step, now: float) -> None:
         """Somebody did not want to answer."""
         self._schedule.refused(step.ask, now)
