@@ -53,6 +53,7 @@ def _clean_environment(
     for name in [n for n in os.environ if n.startswith("DMOA_") and n != "DMOA_CACHE"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DMOA_CONFIG", os.devnull)
+    monkeypatch.setenv("DMOA_EXAMS", "false")  # processes are counted and timed; see test_exam.py
     monkeypatch.setenv("DMOA_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 

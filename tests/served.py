@@ -15,9 +15,11 @@ from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
+from dmoa.device.examinations import Examinations
 from dmoa.llm.http import authorities
 from dmoa.llm.interface import LLM
 from dmoa.network.memory import MemoryHub
+from dmoa.standings.examiner import Examiner
 from tests.cluster import Cluster
 
 
@@ -101,9 +103,12 @@ async def api_of(
     """Serve a device's API."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
+    examinations = Examinations(device, Examiner(device.own_id))
     app = make_app(
         device,
-        committees=Committees(device, layers=layers, proposers=proposers),
+        committees=Committees(
+            device, layers=layers, proposers=proposers, examinations=examinations
+        ),
         defaults=defaults or PromptDefaults(),
         keys=list(keys),
         origins=origins,

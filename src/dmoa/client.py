@@ -205,15 +205,44 @@ async def fetch_status(node: str, key: str | None = None) -> dict[str, Any]:
     Raises:
         DmoaError: it cannot be reached, or is no dmoa node.
     """
+    return await _fetch("/status", node, key, "devices")
+
+
+async def fetch_standings(node: str, key: str | None = None) -> dict[str, Any]:
+    """What a node's examinations found, see `dmoa.api.standings`.
+
+    Raises:
+        DmoaError: it cannot be reached, or is no dmoa node.
+    """
+    return await _fetch("/v1/dmoa/standings", node, key, "devices")
+
+
+async def add_questions(
+    questions: Sequence[dict[str, Any]], node: str, key: str | None = None
+) -> dict[str, Any]:
+    """Give a node questions of the user's own for its examinations.
+
+    Raises:
+        DmoaError: it cannot be reached, or does not take them; then it has taken none.
+    """
+    body = {"questions": list(questions)}
+    return await _fetch("/v1/dmoa/questions", node, key, "added", body)
+
+
+async def _fetch(
+    path: str, node: str, key: str | None, wanted: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
     async with client(node, key) as opened:
-        root = str(opened.base_url).rstrip("/").removesuffix("/v1")
+        url = str(opened.base_url).rstrip("/").removesuffix("/v1") + path
+        options: Any = {"timeout": STATUS_SECONDS}
         try:
-            found = await opened.get(
-                f"{root}/status", cast_to=object, options={"timeout": STATUS_SECONDS}
-            )
+            if body is None:
+                found = await opened.get(url, cast_to=object, options=options)
+            else:
+                found = await opened.post(url, cast_to=object, body=body, options=options)
         except openai.OpenAIError as error:
             raise as_dmoa_error(error, node) from None
-    if not isinstance(found, dict) or "devices" not in found:
+    if not isinstance(found, dict) or wanted not in found:
         raise DmoaError(f"{node} answers, but is no dmoa node")
     return found
 

@@ -13,9 +13,11 @@ from dmoa.api.making import PromptDefaults
 from dmoa.api.responses import ChunkWriter, completion
 from dmoa.api.writing import as_json
 from dmoa.device.committee import Committees
+from dmoa.device.examinations import Examinations
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart, Usage
 from dmoa.protocol.events import Finished
 from dmoa.protocol.records import PromptRecord
+from dmoa.standings.examiner import Examiner
 from tests.api.asking import check
 from tests.cluster import Cluster
 from tests.served import Served, served
@@ -27,7 +29,8 @@ CHAT = "/v1/chat/completions"
 async def application() -> Starlette:
     async with Cluster(1) as cluster:
         device = cluster.devices[0]
-        committees = Committees(device, layers=1, proposers=3)
+        examinations = Examinations(device, Examiner(device.own_id))
+        committees = Committees(device, layers=1, proposers=3, examinations=examinations)
         return make_routed(all_operations(device, committees, PromptDefaults(), list), [])
 
 

@@ -157,6 +157,50 @@ def test_a_failure_is_tried_again_and_given_up_in_the_end() -> None:
     assert following.tries == 0
 
 
+def test_one_that_always_fails_keeps_nobody_waiting() -> None:
+    examiner = Examiner()
+    failures = 0
+    while examiner.now < DAY:
+        ask = examiner.next()
+        if ask is None:
+            examiner.now += 60.0
+        elif "bob" in ask.plan.members:
+            failures += 1
+            examiner.schedule.failed(ask, 1.0, examiner.now)
+        else:
+            examiner.standings.note(ask.subject, Outcome(ask.question, "", True, examiner.now))
+            examiner.schedule.finished(ask, 1.0, examiner.now)
+    assert examiner.asked("cyd") >= KNOWN_WELL
+    assert 3 <= failures <= 3 * 5, "three tries, then peace for longer and longer"
+
+
+def test_a_plan_that_always_fails_leaves_its_members_alone() -> None:
+    examiner = Examiner()
+    examiner.run(DAY / 2)
+    for _ in range(3):
+        ask = examiner.next(plans=[TEAM])
+        assert ask
+        assert ask.plan == TEAM
+        examiner.schedule.failed(ask, 1.0, examiner.now)
+    assert examiner.next(plans=[TEAM]) is None
+    examiner.standings.records.pop(CARDS["bob"].subject)
+    single = examiner.next(plans=[TEAM])
+    assert single
+    assert single.plan == alone("bob")
+
+
+def test_what_gave_way_is_asked_again_and_is_no_failure() -> None:
+    examiner = Examiner()
+    asks = []
+    for _ in range(10):
+        ask = examiner.next()
+        assert ask
+        asks.append((ask.subject, ask.question, ask.tries))
+        examiner.schedule.broken_off(ask, 0.5, examiner.now)
+    assert len(set(asks)) == 1
+    assert asks[0][2] == 0
+
+
 def test_one_that_refuses_is_left_alone_and_has_no_standing() -> None:
     examiner = Examiner()
     refusals = []

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from dmoa.api import models
+from dmoa.api import models, standings
 from dmoa.api.anthropic.endpoint import Messages
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.embeddings import EmbeddingsEndpoint
@@ -149,6 +149,7 @@ def all_operations(
             PromptRecord,
             errors=(404,),
         ),
+        *standings.operations(device, committees),
         Operation("/status", "The network as this device sees it.", device_status, Status),
         Operation(
             "/healthz",

@@ -74,6 +74,7 @@ class ChatCompletions:
             wished.instruction,
             wished.draft_tokens,
             wished.aggregator,
+            wished.local_only,
             stream=bool(chat.stream),
         )
         return await self._prompts.answer(request, asked, lambda name: ChatWriter(chat, name))

@@ -42,6 +42,7 @@ class Asked:
         instruction: of the aggregation, where the client has one of its own.
         draft_tokens: longest draft, where it is wished.
         aggregator: name or id of the device that is to write the answer.
+        local_only: nothing of the prompt may leave this device, whatever the model says.
         notes: what of the request was left out, for the prompt's record.
         stream: whether the client reads the answer as it comes.
     """
@@ -53,6 +54,7 @@ class Asked:
     instruction: str | None = None
     draft_tokens: int | None = None
     aggregator: str | None = None
+    local_only: bool = False
     notes: list[str] = field(default_factory=list)
     stream: bool = False
 
@@ -80,12 +82,14 @@ class PromptMaker:
         """
         wish = models.parse(asked.model, self._device.llm.info.name)
         form = form_of(asked.constraints)
+        if asked.local_only:
+            wish = replace(wish, local_only=True)
         plan = await self._plan(wish, asked.messages)
         return Prompt(
             messages=asked.messages,
             layers=plan.layers,
             proposers=plan.proposers,
-            sampling=asked.sampling,
+            sampling=plan.sampling(asked.sampling),
             constraints=asked.constraints,
             instruction=asked.instruction or INSTRUCTION,
             aggregation=plan.aggregation,
@@ -97,17 +101,23 @@ class PromptMaker:
             held=form is not None and not self._device.llm.info.capabilities.formats,
             draft_tokens=asked.draft_tokens or self._defaults.draft_tokens,
             aggregator=self._aggregator(asked.aggregator, plan),
+            among=plan.among,
+            local_only=plan.local_only,
+            plan=plan.decided,
         )
 
     async def _plan(self, wish: Wish, messages: list[Message]) -> CommitteePlan:
         if self._defaults.background and (task := background_task(messages)) is not None:
-            plan = await self._committees.plan(ALONE)
+            plan = await self._committees.plan(replace(ALONE, local_only=wish.local_only))
             return replace(plan, reason=f"a chat program wants {task}, which needs no committee")
-        return await self._committees.plan(wish)
+        said = [message.content for message in messages if message.role == "user"]
+        return await self._committees.plan(wish, said[-1] if said else "")
 
     def _aggregator(self, wanted: str | None, plan: CommitteePlan) -> str | None:
         """Id of the device that is to write the answer; None for the own one."""
         name = wanted or self._defaults.aggregator
+        if plan.aggregator is not None and name == OWN and wanted is None:
+            return plan.aggregator
         device = self._device
         if not plan.layers or name in (OWN, device.name, device.own_id):
             return None

@@ -94,6 +94,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
         instruction: replaces the aggregation instruction.
         draft_tokens: longest draft.
         aggregator: name or id of the device that writes the answer.
+        local_only: nothing of the prompt leaves this device, whatever the model says.
     """
 
     progress: bool = False
@@ -102,6 +103,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
     draft_tokens: TokenCount | None = None
     aggregator: Annotated[str, Meta(min_length=1, max_length=LIMITS.name_characters)] | None = None
+    local_only: bool = False
 
 
 class ChatRequest(msgspec.Struct):

@@ -11,6 +11,7 @@ from dmoa.cli.ask import ask
 from dmoa.cli.chat import chat
 from dmoa.cli.demo import demo
 from dmoa.cli.eval import evaluate
+from dmoa.cli.exam import exam
 from dmoa.cli.from_model import options_of
 from dmoa.cli.models import models
 from dmoa.cli.plan import plan
@@ -57,6 +58,7 @@ app.command(cls=options_of(settings), rich_help_panel=RUN)(up)
 app.command(rich_help_panel=RUN)(ask)
 app.command(rich_help_panel=RUN)(chat)
 app.command(rich_help_panel=RUN)(status)
+app.command(rich_help_panel=RUN)(exam)
 app.add_typer(models, name="models", rich_help_panel=RUN)
 app.command(rich_help_panel=STUDY)(plan)
 app.command(cls=options_of(tables), rich_help_panel=STUDY)(simulate)

@@ -16,18 +16,19 @@ def status(
     import asyncio
 
     from dmoa.cli.output import print_json, say, stdout
-    from dmoa.client import fetch_status
+    from dmoa.client import fetch_standings, fetch_status
 
     found = asyncio.run(fetch_status(node, key))
     if json:
         print_json(found)
         return
-    stdout().print(_table(found))
+    standings = asyncio.run(fetch_standings(node, key))
+    stdout().print(_table(found, {d["id"]: d for d in standings["devices"]}))
     for problem in found["problems"]:
         say(f"warning: {problem}")
 
 
-def _table(found: dict[str, Any]) -> Any:
+def _table(found: dict[str, Any], standings: dict[str, Any]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
@@ -47,6 +48,7 @@ def _table(found: dict[str, Any]) -> Any:
         "α s": "right",
         "tokens/s": "right",
         "load": "right",
+        "right": "right",
     }
     for column, justify in columns.items():
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
@@ -67,12 +69,20 @@ def _table(found: dict[str, Any]) -> Any:
             _number(device["alpha"], 2),
             _number(device["tokens_per_second"], 0),
             _load(device["load"]),
+            _right(standings.get(device["id"])),
         )
     return table
 
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _right(standing: dict[str, Any] | None) -> str:
+    """Of the examination questions that a device was asked."""
+    if standing is None or not standing["asked"]:
+        return "–"
+    return f"{standing['right']} of {standing['asked']}"
 
 
 def _load(load: float | None) -> str:

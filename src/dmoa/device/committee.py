@@ -1,17 +1,23 @@
 """Which committee a prompt gets: the one place where M and k are decided, and why.
 
-A user's wish (`Wish`) comes from the name of a model; what becomes of it (`CommitteePlan`)
-depends on what the device is set to, on the models that are there, on the load of the network
-and on what the device has learnt of the others' drafts.
+A user's wish (`Wish`) comes from the name of a model and the request; what becomes of it is a
+`CommitteePlan`. Whatever must not leave the device does not. What names M and k gets the paper's
+rule, with these M and k. The model `dmoa` gets the plan that is best by what examinations found
+(`standings`), or what the owner has set.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dmoa.device.device import Device
+from dmoa.device.examinations import Examinations
+from dmoa.device.shapes import likeliest, shape_of
 from dmoa.device.survey import Survey
 from dmoa.policies.admission import ladder
 from dmoa.protocol.aggregation import Aggregation
+from dmoa.protocol.conversation import Sampling
+from dmoa.protocol.records import PlanRecord
+from dmoa.standings.decision import Decision, View, best_single, decide
 from dmoa.theory.network import QueueingNetwork
 from dmoa.theory.stability import network_load
 
@@ -35,11 +41,15 @@ class Wish:
         size: M and k; None leaves them to the device.
         aggregation: what is done with drafts; None leaves it to the device.
         affordable: not more than the network has room for just now.
+        best: the device that is known to be the best writes the answer.
+        local_only: nothing may leave this device.
     """
 
     size: Size | None = None
     aggregation: Aggregation | None = None
     affordable: bool = False
+    best: bool = False
+    local_only: bool = False
 
 
 ALONE = Wish(Size(0, 0), Aggregation())
@@ -56,6 +66,11 @@ class CommitteePlan:
         aggregation: what is done with the drafts.
         reason: why, in a sentence.
         lowered: whether it is less than the user would expect, so that a note says why.
+        aggregator: id of the device that writes the answer; None for the own one.
+        among: ids of the devices that may propose; None for all.
+        greedy: whether the likeliest words are wanted, unless the user has set a temperature.
+        decided: for the record, what was decided by standings.
+        local_only: whether nothing may leave this device.
     """
 
     layers: int
@@ -63,11 +78,20 @@ class CommitteePlan:
     aggregation: Aggregation
     reason: str
     lowered: bool = False
+    aggregator: str | None = None
+    among: tuple[str, ...] | None = None
+    greedy: bool = False
+    decided: PlanRecord | None = None
+    local_only: bool = False
 
     @property
     def notes(self) -> list[str]:
         """What the record of a prompt should say from the start."""
         return [self.reason] if self.lowered else []
+
+    def sampling(self, wanted: Sampling) -> Sampling:
+        """How tokens are drawn, given what the user wants."""
+        return likeliest(wanted) if self.greedy else wanted
 
     def lower(self, layers: int, proposers: int, reason: str) -> "CommitteePlan":
         """The same with a smaller committee."""
@@ -82,6 +106,8 @@ class Committees:
         layers: M that its owner has set; None where it depends on the models that are there.
         proposers: k that its owner has set.
         aggregation: what is done with drafts unless a prompt says otherwise.
+        examinations: what is known of the devices; with None nothing is decided by it.
+        local_only: nothing of any prompt may leave this device.
     """
 
     def __init__(
@@ -91,29 +117,106 @@ class Committees:
         layers: int | None,
         proposers: int,
         aggregation: Aggregation = Aggregation(),
+        examinations: Examinations | None = None,
+        local_only: bool = False,
     ) -> None:
+        self.examinations = examinations
+        self._local_only = local_only
         self._device = device
         self._layers = layers
         self._proposers = proposers
         self._aggregation = aggregation
         self._survey = Survey(device)
 
-    async def plan(self, wish: Wish) -> CommitteePlan:
-        """The committee of a prompt that comes now."""
-        plan = self.default() if wish.size is None else _as_asked(wish.size)
+    async def plan(self, wish: Wish, text: str = "") -> CommitteePlan:
+        """The committee of a prompt that comes now.
+
+        Args:
+            wish: what its user asks for.
+            text: what it says, where its topic may matter.
+        """
+        if wish.local_only or self._local_only:
+            reason = "nothing of this prompt may leave the device, so its own LLM answers alone"
+            return CommitteePlan(0, 0, Aggregation(), reason, local_only=True)
+        if self.examinations is not None and self._decides(wish):
+            return await self._decided(self.examinations, text)
+        plan = self._usual() if wish.size is None else _as_asked(wish.size)
         plan = replace(plan, aggregation=wish.aggregation or self._aggregation)
         if wish.affordable and plan.layers:
             plan = await self._as_affordable(plan)
         if plan.aggregation.fallback and plan.layers:
             plan = self._as_experienced(plan)
-        return plan
+        return self._by_the_best(plan) if wish.best else plan
 
     def default(self) -> CommitteePlan:
-        """What the model `dmoa` means while there is room.
+        """What the model `dmoa` means while there is room."""
+        if self.examinations is not None and self._decides(Wish()):
+            made = self.examinations.view()
+            return self._as_decided(made, decide(made, may_ask=self._is_there))
+        return self._usual()
 
-        Without a wish of the owner it follows measurement (`docs/quality.md`): different LLMs
-        gain by one layer; equal ones gain nothing over one of them, decoded with care, so a
-        committee of one model is left out.
+    # --- by standings ------------------------------------------------------------------------
+
+    def _decides(self, wish: Wish) -> bool:
+        """Whether what is known of the devices decides: nobody has said what is wanted."""
+        said = wish.size is not None or wish.aggregation is not None
+        return not said and self._layers is None and self._aggregation == Aggregation()
+
+    async def _decided(self, examinations: Examinations, text: str) -> CommitteePlan:
+        made = examinations.view()
+        if len(made.candidates) == 1 and not made.by_topic:
+            return self._as_decided(made, decide(made))  # at once, and nobody is asked
+        loads = await self._survey.loads()
+
+        def may_ask(device: str) -> bool:
+            # One that is there and says nothing of itself is hung.
+            return self._is_there(device) and (not loads.backlog or device in loads.backlog)
+
+        topic = examinations.topic(text)
+        return self._as_decided(made, decide(made, topic=topic, may_ask=may_ask, load=loads.load))
+
+    def _is_there(self, device: str) -> bool:
+        return device in self._device.peer_links.cards()
+
+    def _as_decided(self, made: View, decision: Decision) -> CommitteePlan:
+        plan = decision.plan
+        shape = shape_of(plan, self._device.own_id)
+        record = PlanRecord(
+            plan.layers,
+            plan.proposers,
+            made.cards[plan.aggregator].name,
+            [made.cards[device].name for device in plan.devices],
+            plan.method,
+        )
+        return CommitteePlan(
+            shape.layers,
+            shape.proposers,
+            shape.aggregation,
+            decision.why,
+            aggregator=shape.aggregator,
+            among=shape.among,
+            greedy=shape.greedy,
+            decided=record,
+        )
+
+    def _by_the_best(self, plan: CommitteePlan) -> CommitteePlan:
+        """The same committee, its answer written by the device that is known to be the best."""
+        if self.examinations is None:
+            return plan
+        made = self.examinations.view()
+        best = best_single(made, self._is_there)
+        reason = f"{plan.reason}; {best.why}"
+        if best.plan.aggregator == self._device.own_id:
+            return replace(plan, reason=reason)
+        return replace(plan, reason=reason, aggregator=best.plan.aggregator)
+
+    # --- without standings -------------------------------------------------------------------
+
+    def _usual(self) -> CommitteePlan:
+        """A committee as the owner has set it, or of everybody where models differ.
+
+        It follows measurement (`docs/quality.md`): different LLMs gain by one layer; equal ones
+        gain nothing over one of them, decoded with care, so a committee of one model is left out.
         """
         if self._layers is not None:
             reason = f"this device is set to M = {self._layers}, k = {self._proposers}"

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dmoa.device.guests import PeerService
@@ -22,8 +22,13 @@ from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 from dmoa.protocol.tasks import Answer, Say, Task
+from dmoa.standings.questions.wording import Manner
 
 REPORT_SECONDS = 1.0
+MANNERS = 32
+"""Prompts of the owner of which the manner is remembered."""
+MANNER_CHARACTERS = 4000
+"""Longest system prompt that an examination has."""
 
 
 class Device:
@@ -103,6 +108,8 @@ class Device:
         self.experience = Experience()
         self.open_prompts = 0
         self.draining = False
+        self.idle_work: set[asyncio.Task[None]] = set()  # ended when a prompt of the owner comes
+        self.manners: deque[Manner] = deque(maxlen=MANNERS)
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
 
     async def start(self) -> None:
@@ -112,6 +119,7 @@ class Device:
     async def drain(self, seconds: float) -> None:
         """Take on nothing new, and wait for what was accepted, at most `seconds`."""
         self.draining = self.service.draining = True
+        self._end_idle_work()
         await self.network.retire()
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -120,6 +128,7 @@ class Device:
 
     async def close(self) -> None:
         """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
+        self._end_idle_work()
         await self.health.close()
         await self.service.close()
         await self.peer_links.close()
@@ -163,6 +172,7 @@ class Device:
         """
         self._admit()
         self.open_prompts += 1
+        self._end_idle_work()
         self.meter.prompts.count()
 
         def remember(event: Event) -> None:
@@ -171,9 +181,11 @@ class Device:
             tell(event)
 
         try:
-            return await answer(
+            finished = await answer(
                 prompt, self, self.random, remember, self.experience, self.prompt_deadline
             )
+            self._see_manner(prompt, finished.record)
+            return finished
         finally:
             self.open_prompts -= 1
 
@@ -205,6 +217,20 @@ class Device:
                 f"this device works on {self.open_prompts} prompts, its limit",
                 max(1.0, self.queue.backlog_seconds(alpha)),
             )
+
+    def _end_idle_work(self) -> None:
+        for working in self.idle_work:
+            working.cancel()
+
+    def _see_manner(self, prompt: Prompt, record: PromptRecord) -> None:
+        """How the owner asks, for examinations; of what others have seen, and nothing else."""
+        if all(inference.device == self.own_id for inference in record.inferences()):
+            return
+        first, last = prompt.messages[0], prompt.messages[-1]
+        system = first.content if first.role in ("system", "developer") else None
+        if len(prompt.messages) <= 2 and len(system or "") <= MANNER_CHARACTERS:
+            asked, sampling = len(last.content), prompt.sampling
+            self.manners.append(Manner(system, sampling.temperature, sampling.max_tokens, asked))
 
     def prompt(self, prompt_id: str) -> PromptRecord | None:
         """The tree of one of the last prompts."""
@@ -242,8 +268,14 @@ class Device:
             healthy=self.meter.failure is None,
         )
 
-    async def reports(self) -> dict[str, tuple[Card, DeviceReport | None]]:
-        """Every device that is there, this one first; None for one that does not say."""
+    async def reports(
+        self, among: Collection[str] | None = None
+    ) -> dict[str, tuple[Card, DeviceReport | None]]:
+        """Every device that is there, this one first; None for one that does not say.
+
+        Args:
+            among: peers that are asked; None for all.
+        """
 
         async def of(device: str) -> DeviceReport | None:
             try:
@@ -252,6 +284,8 @@ class Device:
                 return None
 
         cards = self.peer_links.cards()
+        if among is not None:
+            cards = {device: card for device, card in cards.items() if device in among}
         reports = await asyncio.gather(*(of(device) for device in cards))
         both = zip(cards.items(), reports, strict=True)
         return {

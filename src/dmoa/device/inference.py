@@ -50,7 +50,7 @@ class InferenceService:
         self.heartbeat_seconds = heartbeat_seconds
         self.first_token_seconds = first_token_seconds
         self.stall_seconds = stall_seconds
-        self._probing: asyncio.Task[object] | None = None
+        self._probing: set[asyncio.Task[object]] = set()
 
     @property
     def mean_service_seconds(self) -> float:
@@ -71,24 +71,35 @@ class InferenceService:
             RequestRefused: the LLM's server says that the request is wrong.
             LLMError: the LLM failed or stalled.
         """
-        if self._probing is not None:
-            self._probing.cancel()
+        self._end_probes()
         return await self._run(task, origin, say, measured=True)
 
-    async def probe(self, task: Task) -> Answer:
+    async def probe(
+        self,
+        task: Task,
+        say: Say = lambda step: None,
+        whole: asyncio.Task[object] | None = None,
+    ) -> Answer:
         """Make an inference of the device's own, which is no part of its load.
 
-        It enters no measurement but that of health. When a task comes, the asyncio task that
-        runs this is cancelled, so give it one of its own.
+        It enters no measurement but that of health. When a task comes, `whole` is cancelled.
+
+        Args:
+            task: what to infer.
+            say: is told each step.
+            whole: the asyncio task that this is a part of; by default the one that runs this,
+                so give it one of its own.
 
         Raises:
             QueueFull, ContextExceeded, LLMError: see `run`.
         """
-        self._probing = asyncio.current_task()
+        probing = whole or asyncio.current_task()
+        assert probing is not None
+        self._probing.add(probing)
         try:
-            return await self._run(task, None, lambda step: None, measured=False)
+            return await self._run(task, None, say, measured=False)
         finally:
-            self._probing = None
+            self._probing.discard(probing)
 
     async def embed(self, request: dict[str, Any]) -> Embedded:
         """Vectors of texts, when the LLM has time for the owner; no part of what is measured.
@@ -104,8 +115,7 @@ class InferenceService:
         name = self.llm.info.name
         if not isinstance(self.llm, Embedder):
             raise RequestRefused(400, no_embeddings(name))
-        if self._probing is not None:
-            self._probing.cancel()
+        self._end_probes()
         size = len(msgspec.json.encode(request))
         patience = self.first_token_seconds + READING_SECONDS * (size // 3)
         with self.queue.enter(size, None, seconds_each=self.mean_service_seconds) as ticket:
@@ -115,6 +125,10 @@ class InferenceService:
                     return await self.llm.embed(request)
             except TimeoutError:
                 raise LLMStalled(f"{name} has made no embeddings in {patience:.0f} s") from None
+
+    def _end_probes(self) -> None:
+        for probing in self._probing:
+            probing.cancel()
 
     async def _run(self, task: Task, origin: str | None, say: Say, *, measured: bool) -> Answer:
         arrived = self.meter.clock()

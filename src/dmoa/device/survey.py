@@ -1,10 +1,11 @@
 """What the devices of the network measure now, asked for once however many want to know."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dmoa.device.device import Device
+from dmoa.policies.plans import Load
 
 FRESH_SECONDS = 5.0
 """For so long reports of the other devices are good."""
@@ -15,15 +16,23 @@ SURVEY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Loads:
-    """What the devices that have said something measured; empty when none has.
+    """What the devices that have said something measured; no alphas and rates when none has.
 
     Attributes:
         alphas: mean service time of each device, seconds.
         rates: prompts per second of each device's user.
+        backlog: seconds of work queued or in service, of each device that says so, by its id.
     """
 
     alphas: Sequence[float] = ()
     rates: Sequence[float] = ()
+    backlog: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def load(self) -> Load:
+        """The same, as plans are weighed by it."""
+        alpha = sum(self.alphas) / len(self.alphas) if self.alphas else 1.0
+        return Load(self.backlog, alpha=alpha)
 
 
 class Survey:
@@ -52,10 +61,16 @@ class Survey:
         return self._loads
 
     async def _ask(self) -> Loads:
-        reports = [report for _, report in (await self._device.reports()).values() if report]
+        told = {d: report for d, (_, report) in (await self._device.reports()).items() if report}
+        reports = list(told.values())
         known = [report.alpha for report in reports if report.alpha]
-        if not known:
-            return Loads()
         # A device that has not served anything yet counts as an average one.
-        mean = sum(known) / len(known)
-        return Loads([r.alpha or mean for r in reports], [r.arrival_rate or 0.0 for r in reports])
+        mean = sum(known) / len(known) if known else 1.0
+        backlog = {d: (r.queue + r.serving) * (r.alpha or mean) for d, r in told.items()}
+        if not known:
+            return Loads(backlog=backlog)
+        return Loads(
+            [r.alpha or mean for r in reports],
+            [r.arrival_rate or 0.0 for r in reports],
+            backlog,
+        )

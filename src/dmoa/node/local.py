@@ -170,7 +170,8 @@ class LocalNetwork:
         self._scratch = tempfile.TemporaryDirectory(prefix="dmoa-", ignore_cleanup_errors=True)
         self.folder = Path(self._scratch.name)
         # A network of their own, which other devices of this machine are not part of.
-        home = {"DMOA_HOME": str(self.home)}
+        # Nor does it examine itself while it is measured, unless the environment says so.
+        home = {"DMOA_HOME": str(self.home), "DMOA_EXAMS": "false"}
         ports = free_ports(2 * count)
         self.devices: list[DeviceProcess] = []
         for i, name in enumerate(names):

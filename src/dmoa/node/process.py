@@ -15,6 +15,7 @@ from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
+from dmoa.device.examinations import Examinations
 from dmoa.device.queue import DeviceQueue
 from dmoa.errors import UsageError
 from dmoa.folders import state_folder, user_folder
@@ -25,9 +26,11 @@ from dmoa.network.messages import Card
 from dmoa.network.probe import default_endpoints
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.identity import Identity, load_identity
+from dmoa.node.kept import KeptExaminations
 from dmoa.node.known import KnownPeers
 from dmoa.node.settings import Settings
 from dmoa.node.upkeep import Upkeep
+from dmoa.standings.examiner import Examiner
 from dmoa.trust import personal, public
 
 Say = Callable[[str], None]
@@ -112,6 +115,12 @@ async def _running(
         upkeep = Upkeep(identity.id, network, known, configured, say)
         stack.push_async_callback(upkeep.close)
         upkeep.start(device.peer_links)
+        kept = KeptExaminations(state / "examinations.json", say)
+        examiner = Examiner(identity.id, kept.load(), settings.budget)
+        examinations = Examinations(device, examiner, save=kept.save)
+        stack.push_async_callback(examinations.close)
+        if settings.exams and not settings.local_only:
+            examinations.start()
         app = make_app(
             device,
             committees=Committees(
@@ -119,6 +128,8 @@ async def _running(
                 layers=settings.layers,
                 proposers=settings.proposers,
                 aggregation=settings.default_aggregation,
+                examinations=examinations,
+                local_only=settings.local_only,
             ),
             defaults=PromptDefaults(
                 policy=settings.policy,

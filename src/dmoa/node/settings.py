@@ -24,6 +24,7 @@ from dmoa.errors import UsageError
 from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.aggregation import Aggregation, Method
 from dmoa.protocol.layer import LayerPolicy
+from dmoa.standings.schedule import Budget
 
 
 def _config_file() -> Path:
@@ -79,8 +80,7 @@ class Settings(BaseSettings):
     slots: int = Field(DEFAULTS.slots, ge=1)
     """Inferences at once; raise it for servers that batch."""
     layers: int | None = Field(None, ge=0, le=LIMITS.layers)
-    """M of the model `dmoa`; without a wish 1 among different LLMs, and 0 where every device runs
-    the same one."""
+    """M of the model `dmoa`; without a wish it is decided by what examinations find."""
     proposers: int = Field(3, ge=0, le=LIMITS.proposers)
     """k of the model `dmoa`: other devices in each layer."""
     aggregation: Method = "synthesise"
@@ -95,6 +95,16 @@ class Settings(BaseSettings):
     """Ask no further layer when the drafts of one agree."""
     fallback: bool = False
     """Answer alone while others' drafts are hardly ever better."""
+    local_only: bool = False
+    """Let no prompt leave this device: its own LLM answers alone, whatever a client asks for."""
+    exams: bool = True
+    """Examine this device's LLM and the others', in idle time, to know whom to ask."""
+    exam_share: float = Field(Budget().share, ge=0, le=1)
+    """Share of a device's time that examinations may take, those of all devices together."""
+    exam_daily: int = Field(Budget().per_day, ge=0)
+    """Questions that this device may ask each device in a day."""
+    exam_gap: float = Field(Budget().gap, gt=0)
+    """Mean seconds between two questions of this device."""
     deadline: float = Field(LayerPolicy.deadline, gt=0)
     """Seconds after which a layer ends with the drafts that are there."""
     quorum: float = Field(LayerPolicy.quorum, ge=0, le=1)
@@ -142,6 +152,11 @@ class Settings(BaseSettings):
     def default_aggregation(self) -> Aggregation:
         """What the model `dmoa` does with drafts."""
         return Aggregation(self.aggregation, self.early_stop, self.fallback)
+
+    @property
+    def budget(self) -> Budget:
+        """How much may be spent on examinations."""
+        return Budget(self.exam_share, self.exam_daily, self.exam_gap)
 
     def api_address(self) -> tuple[str, int]:
         """Host and port of the HTTP API.

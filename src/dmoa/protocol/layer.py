@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dmoa.errors import DmoaError, RequestRefused
@@ -53,6 +53,7 @@ class Layer:
         layers: M.
         proposers: k, other devices that are wanted.
         policy: how long it waits.
+        among: ids of the devices that may propose, the own one as well; None for all.
         committee: the devices.
         random_generator: draws the proposers.
         ledger: where its inferences are written down.
@@ -67,6 +68,7 @@ class Layer:
         proposers: int,
         policy: LayerPolicy,
         *,
+        among: Sequence[str] | None = None,
         committee: Committee,
         random_generator: random.Random,
         ledger: Ledger,
@@ -85,10 +87,12 @@ class Layer:
         self._drafts: dict[int, Proposal] = {}  # by the place of their inference in the record
         self._running: dict[asyncio.Task[str], InferenceRecord] = {}
         self._ended: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
-        peers = list(committee.peers())
-        self._wanted = min(proposers, len(peers))
-        if self._wanted < proposers:
-            ledger.note(f"layer {number}: {self._wanted} of {proposers} other devices were there")
+        peers = [peer for peer in committee.peers() if among is None or peer in among]
+        self._own = [committee.own_id] if among is None or committee.own_id in among else []
+        others = proposers if self._own else proposers + 1
+        self._wanted = min(others, len(peers))
+        if self._wanted < others:
+            ledger.note(f"layer {number}: {self._wanted} of {others} other devices were there")
         # A random order: the first k are the proposers, the rest stand by to replace them.
         order = list(range(len(peers)))
         draw_uniform(order, [random_generator.random() for _ in order], len(order))
@@ -96,15 +100,15 @@ class Layer:
 
     async def run(self) -> list[Proposal]:
         """Ask the proposers; returns their drafts in the order in which they were asked."""
-        proposers = [self._committee.own_id, *self._spare[: self._wanted]]
+        proposers = [*self._own, *self._spare[: self._wanted]]
         del self._spare[: self._wanted]
         record, ledger = self._record, self._ledger
         ledger.record.layers.append(record)
-        ledger.record.k = max(ledger.record.k, self._wanted)
+        ledger.record.k = max(ledger.record.k, len(proposers) - 1)
         try:
             record.proposers += [ledger.open(device) for device in proposers]
             # The others first: their way is longer.
-            for inference in [*record.proposers[1:], record.proposers[0]]:
+            for inference in [*record.proposers[1:], *record.proposers[:1]]:
                 self._ask(inference)
             self._tell(LayerStarted(self._number, self._layers, list(record.proposers)))
             await self._gather(quorum=max(1, math.ceil(self._policy.quorum * len(proposers))))

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from dmoa.errors import (
-    DeadlinePassed,
-)
+from dmoa.errors import DeadlinePassed, PeerRefused
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.aggregation import Aggregation, agreed
 from dmoa.protocol.conversation import Constraints, Message, Sampling
@@ -25,8 +23,8 @@ from dmoa.protocol.experience import Experience
 from dmoa.protocol.layer import Layer, LayerPolicy, Proposal
 from dmoa.protocol.ledger import Ledger
 from dmoa.protocol.packing import INSTRUCTION, levelled
-from dmoa.protocol.records import PromptRecord
-from dmoa.protocol.tasks import Committee, Task
+from dmoa.protocol.records import PlanRecord, PromptRecord
+from dmoa.protocol.tasks import Answer, Committee, Say, Task
 from dmoa.protocol.writing import Writing
 from dmoa.selection import consensus
 
@@ -48,6 +46,9 @@ class Prompt:
         held: whether an answer that must have a form is kept back until it is known to have it.
         draft_tokens: longest draft, where that is another than the answer's.
         aggregator: id of the device that writes the answer; None for the own one.
+        among: ids of the devices that may be proposers; None for all that are there.
+        local_only: nothing of it leaves the own device, whatever else it says and whoever fails.
+        plan: for the record, what was decided.
     """
 
     messages: list[Message]
@@ -64,6 +65,9 @@ class Prompt:
     held: bool = False
     draft_tokens: int | None = None
     aggregator: str | None = None
+    among: Sequence[str] | None = None
+    local_only: bool = False
+    plan: PlanRecord | None = None
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
 
 
@@ -109,7 +113,7 @@ class _Run:
     ) -> None:
         self.experience = experience
         self.prompt = prompt
-        self.committee = committee
+        self.committee = committee = _OwnAlone(committee) if prompt.local_only else committee
         self.random = random_generator
         self.tell = tell
         self.asked = 0
@@ -121,6 +125,7 @@ class _Run:
             k_requested=prompt.proposers if prompt.layers else 0,
             notes=list(prompt.notes),
             why=prompt.why,
+            plan=prompt.plan,
         )
         self.ledger = Ledger(self.record, committee)
 
@@ -170,6 +175,7 @@ class _Run:
             self.prompt.layers,
             self.prompt.proposers,
             self.prompt.policy,
+            among=self.prompt.among,
             committee=self.committee,
             random_generator=self.random,
             ledger=self.ledger,
@@ -241,6 +247,23 @@ class _Run:
             constraints=self.prompt.constraints if final else None,
             stream=final,
         )
+
+
+class _OwnAlone:
+    """The committee of a prompt that must not leave its device: there is nobody else."""
+
+    def __init__(self, whole: Committee) -> None:
+        self.own_id = whole.own_id
+        self.describe = whole.describe
+        self._whole = whole
+
+    def peers(self) -> Sequence[str]:
+        return []
+
+    async def infer(self, device: str, task: Task, say: Say) -> Answer:
+        if device != self.own_id:
+            raise PeerRefused("local", "this prompt must not leave its device")
+        return await self._whole.infer(device, task, say)
 
 
 def _texts(drafts: Sequence[Proposal]) -> list[str]:

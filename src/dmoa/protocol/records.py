@@ -55,6 +55,24 @@ class LayerRecord(msgspec.Struct):
     seconds: float | None = None
 
 
+class PlanRecord(msgspec.Struct, frozen=True):
+    """What was decided for a prompt, by what is known of the devices; all by name.
+
+    Attributes:
+        layers: M.
+        proposers: k.
+        aggregator: device that writes the answer, or that wins a tie.
+        devices: those asked for drafts; none when one device answers alone.
+        method: `alone`, `synthesise`, `select` or `vote`.
+    """
+
+    layers: int
+    proposers: int
+    aggregator: str
+    devices: list[str]
+    method: Literal["alone", "synthesise", "select", "vote"]
+
+
 class PromptRecord(msgspec.Struct):
     """The whole tree of a prompt; the `dmoa` object of a response.
 
@@ -65,6 +83,7 @@ class PromptRecord(msgspec.Struct):
         tasks: inferences spent, (k+1)M + 1 without faults (arXiv 2412.21200).
         notes: what did not go as asked, in words.
         why: why it was this M and k, in a sentence.
+        plan: what was decided, where neither user nor owner gave M and k.
         error: how it ended, when it was not answered.
     """
 
@@ -82,6 +101,7 @@ class PromptRecord(msgspec.Struct):
     notes: list[str] = []
     error: str | None = None
     why: str = ""
+    plan: PlanRecord | None = None
 
     def inferences(self) -> list[InferenceRecord]:
         """All inferences in order of layers."""

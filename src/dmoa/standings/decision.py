@@ -235,6 +235,14 @@ def decide(
     )
 
 
+def best_single(made: View, may_ask: Callable[[str], bool] = lambda device: True) -> Decision:
+    """The one device that is known to be the best, busy or not; see `decide`."""
+    singles = [c for c in made.candidates if c.plan.method == "alone"]
+    able = [c for c in singles if possible(c.plan, made.own, may_ask)]
+    taken = best(able)
+    return Decision(taken.plan, reason(made, taken.plan, able), taken.quality)
+
+
 # --- why -------------------------------------------------------------------------------------
 
 

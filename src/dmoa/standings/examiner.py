@@ -70,7 +70,8 @@ class Examiner:
         self.standings = self.kept.standings
         # The secret also draws times and ties: nobody else can foresee them.
         rng = random.Random(f"{self.kept.seed}/schedule/{self.kept.schedule.fresh}")
-        self._schedule = Schedule(own, rng, budget, self.kept.schedule)
+        self.budget = budget or Budget()
+        self._schedule = Schedule(own, rng, self.budget, self.kept.schedule)
         self._topics: Topics | None = None
 
     def next(
@@ -108,6 +109,10 @@ class Examiner:
     def failed(self, step: Step, seconds: float, now: float) -> None:
         """There was no answer, by nobody's will."""
         self._schedule.failed(step.ask, seconds, now)
+
+    def broken_off(self, step: Step, seconds: float, now: float) -> None:
+        """It gave way to a user's work."""
+        self._schedule.broken_off(step.ask, seconds, now)
 
     def refused(self, step: Step, now: float) -> None:
         """Somebody did not want to answer."""

@@ -9,6 +9,7 @@ follow on the same ones, so that they can be compared in pairs. What was begun a
     if ask:  # carry it out, then one of
         schedule.finished(ask, seconds, now)
         schedule.failed(ask, seconds, now)
+        schedule.broken_off(ask, seconds, now)
         schedule.refused(ask, now)
 """
 
@@ -79,7 +80,8 @@ class State(msgspec.Struct):
         not_before: Unix time of the next question.
         spent: of each device, when it was asked in the last day, and the seconds that it took.
         under_way: questions that were begun and not finished, by subject.
-        refusals: of each device, how many in a row, and until when it is left alone.
+        refusals: of each device or plan, how many in a row, and until when it is left alone;
+            so many failures of one question as are tried count as one.
     """
 
     fresh: int = 0
@@ -143,6 +145,8 @@ class Schedule:
             )
         ]
         subjects = {self._subject(plan, cards): plan for plan in able}
+        for subject in [s for s in subjects if self.state.refusals.get(s, (0, 0.0))[1] > now]:
+            del subjects[subject]
         ask = self._lost(subjects, now) or self._least_known(subjects, cards, standings, now)
         # Exponential gaps: when the next one comes tells nothing.
         self.state.not_before = now + self._rng.expovariate(1 / self.budget.gap)
@@ -157,24 +161,41 @@ class Schedule:
         """It was answered: seconds of service, of each device."""
         self._spend(ask, seconds, now)
         self.state.under_way.pop(ask.subject, None)
-        for device in ask.plan.members:
-            self.state.refusals.pop(device, None)
+        for who in (*ask.plan.members, ask.subject):
+            self.state.refusals.pop(who, None)
 
     def failed(self, ask: Ask, seconds: float, now: float) -> None:
-        """It was not answered, by nobody's will: asked again later, TRIES times in all."""
+        """It was not answered, by nobody's will: asked again later, TRIES times in all.
+
+        One who failed so often is left alone for a while, or the others would wait for it.
+        """
         self._spend(ask, seconds, now)
         if ask.tries + 1 >= TRIES:
             self.state.under_way.pop(ask.subject, None)
-        elif ask.subject in self.state.under_way:
-            again = msgspec.structs.replace(ask, at=now - LOST)
-            self.state.under_way[ask.subject] = again
+            who = ask.plan.aggregator if ask.plan.method == "alone" else ask.subject
+            if who != self.own:  # whose answers the others' are compared with
+                self._leave_alone(who, now)
+        else:
+            self._ask_again(ask, now)
+
+    def broken_off(self, ask: Ask, seconds: float, now: float) -> None:
+        """It gave way to a user's work: asked again later, and no failure of anybody."""
+        self._spend(ask, seconds, now)
+        self._ask_again(msgspec.structs.replace(ask, tries=ask.tries - 1), now)
+
+    def _ask_again(self, ask: Ask, now: float) -> None:
+        if ask.subject in self.state.under_way:
+            self.state.under_way[ask.subject] = msgspec.structs.replace(ask, at=now - LOST)
 
     def refused(self, ask: Ask, now: float) -> None:
         """Somebody did not want to: no outcome, so no standing, and peace for longer and longer."""
         self.state.under_way.pop(ask.subject, None)
         for device in ask.plan.members - {self.own}:
-            times = self.state.refusals.get(device, (0, 0.0))[0] + 1
-            self.state.refusals[device] = (times, now + min(DAY, REFUSED * 2.0 ** (times - 1)))
+            self._leave_alone(device, now)
+
+    def _leave_alone(self, who: str, now: float) -> None:
+        times = self.state.refusals.get(who, (0, 0.0))[0] + 1
+        self.state.refusals[who] = (times, now + min(DAY, REFUSED * 2.0 ** min(times - 1, 16)))
 
     # --- who may be asked --------------------------------------------------------------------
 

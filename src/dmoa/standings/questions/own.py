@@ -41,10 +41,23 @@ def read_questions(path: Path, known: Iterable[OwnQuestion] = ()) -> list[OwnQue
         UsageError: the file cannot be read, or some line is no question, has no answers, is
             too long, or is a duplicate; names up to FAULTS_TOLD lines with the causes.
     """
+    return checked(_lines(path), str(path), known)
+
+
+def checked(
+    lines: Iterable[tuple[int, bytes | None]], name: str, known: Iterable[OwnQuestion] = ()
+) -> list[OwnQuestion]:
+    """Questions of numbered lines, in order; see `read_questions`.
+
+    Args:
+        lines: JSON objects with their numbers; None for one that is too long.
+        name: what they are called, for errors.
+        known: those that are there already.
+    """
     lines_of = {_key(own.question): "known already" for own in known}
     found: list[OwnQuestion] = []
     faults: list[str] = []
-    for place, line in _lines(path):
+    for place, line in lines:
         try:
             own = _question(line)
             if before := lines_of.get(_key(own.question)):
@@ -60,9 +73,9 @@ def read_questions(path: Path, known: Iterable[OwnQuestion] = ()) -> list[OwnQue
             lines_of[_key(own.question)] = f"the same as line {place}"
             found.append(own)
     if faults:
-        raise UsageError(f"{path}: nothing was taken\n  " + "\n  ".join(faults))
+        raise UsageError(f"{name}: nothing was taken\n  " + "\n  ".join(faults))
     if not found:
-        raise UsageError(f'{path} has no questions; write lines like {{"question", "answers"}}')
+        raise UsageError(f'{name} has no questions; write lines like {{"question", "answers"}}')
     return found
 
 
