@@ -69,6 +69,14 @@ async def test_a_rating_is_one_or_minus_one(rating: Any) -> None:
         assert "rating" in told["error"]["message"]
 
 
+async def test_a_rating_with_more_than_a_rating_is_refused() -> None:
+    async with served(1) as s:
+        path = FEEDBACK.format(id=(await asked(s, "model-d0"))["id"])
+        answer = await s.post(b'{"rating": 1, "reason": "it was right"}', path)
+        assert answer.status == 400
+        assert "reason" in answer.json()["error"]["message"]
+
+
 async def test_what_was_never_answered_cannot_be_rated() -> None:
     async with served(1) as s:
         assert (await rate(s, "prompt-x", 1))[0] == 404

@@ -32,7 +32,10 @@ async def read(request: Request, kind: type[T]) -> T:
 
 
 def convert(body: dict[str, Any], kind: type[T]) -> T:
-    """A request from its JSON; its field `unknown`, if there is one, gets what it does not know.
+    """A request from its JSON.
+
+    What it does not know goes into its field `unknown`, if there is one; else it is refused or
+    left out, as the type says.
 
     Raises:
         ApiError: it makes no sense.
@@ -51,6 +54,8 @@ def convert(body: dict[str, Any], kind: type[T]) -> T:
             known[name] = MOST_TOKENS
     if "unknown" in kind.__struct_fields__:
         known["unknown"] = {name: value for name, value in body.items() if name not in fields}
+    elif kind.__struct_config__.forbid_unknown_fields:
+        known = {**body, **known}
     try:
         return msgspec.convert(known, kind)
     except msgspec.ValidationError as error:
