@@ -51,10 +51,10 @@ def errors(cell: dict[str, Any], prompts: int) -> dict[str, float]:
     )
     latency, queue = outcome.latency, outcome.queue
     return {
-        "mean": guess.latency_mean / latency["mean"] - 1,
-        "p95": guess.latency_p95 / latency["p95"] - 1,
-        "queue": guess.queue_mean / queue["mean"] - 1,
-        "half_width": latency["half_width"] / latency["mean"],
+        "mean": guess.latency_mean / latency.mean - 1,
+        "p95": guess.latency_p95 / latency.p95 - 1,
+        "queue": guess.queue_mean / queue.mean - 1,
+        "half_width": latency.half_width / latency.mean,
     }
 
 

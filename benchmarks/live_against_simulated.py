@@ -93,7 +93,7 @@ def simulate(prompts: list[dict[str, Any]]) -> float:
             }
         )
     assert outcome.latency is not None
-    return float(outcome.latency["mean"])
+    return float(outcome.latency.mean)
 
 
 def replay(prompts: list[dict[str, Any]]) -> float:

@@ -29,14 +29,14 @@ def run(offered: float, **changes: dict[str, Any]) -> dict[str, float]:
     outcome = simulate(tables)
     goodput, answered = outcome.outcomes["goodput"], outcome.outcomes["answered"]
     found = {
-        "goodput": goodput["mean"],
-        "goodput_half_width": goodput["half_width"],
-        "answered": answered["mean"],
-        "p95": outcome.latency["p95"],
-        "longest": outcome.queue["max"],
+        "goodput": goodput.mean,
+        "goodput_half_width": goodput.half_width,
+        "answered": answered.mean,
+        "p95": outcome.latency.p95,
+        "longest": outcome.queue.max,
     }
     if "mean_rung" in outcome.outcomes:
-        found["mean_rung"] = outcome.outcomes["mean_rung"]["mean"]
+        found["mean_rung"] = outcome.outcomes["mean_rung"].mean
     return {name: round(value, 4) for name, value in found.items()}
 
 

@@ -51,8 +51,8 @@ def test_the_order_of_service_does_not_change_the_mean_queue():
     plain = simulate(tables(**shared))
     shared["protocol"] = {**shared["protocol"], "discipline": "owner-first"}
     first = simulate(tables(**shared))
-    assert abs(first.queue["mean"] - plain.queue["mean"]) < 3 * (
-        first.queue["half_width"] + plain.queue["half_width"]
+    assert abs(first.queue.mean - plain.queue.mean) < 3 * (
+        first.queue.half_width + plain.queue.half_width
     )
 
 
@@ -80,27 +80,31 @@ def test_a_quorum_with_cancellation_saves_work_and_time():
     rate = {"network": {"rate": 0.07}}
     whole = simulate(tables(**rate))
     some = simulate(tables(**rate, protocol={"quorum": 3}, queue={"cancel": True}))
-    assert some.latency["mean"] < whole.latency["mean"]
+    assert some.latency.mean < whole.latency.mean
     assert some.utilisation < whole.utilisation
 
 
 def test_a_bounded_queue_never_exceeds_its_bound():
     outcome = simulate(tables(network={"rate": 0.3}, queue={"bound": 5}, run={"prompts": 5000}))
     assert outcome.stable
-    assert outcome.queue["max"] == 5
+    assert outcome.queue.max == 5
     fates = outcome.outcomes
-    assert fates["answered"]["mean"] + fates["failed"]["mean"] == pytest.approx(1.0)
+    assert fates["answered"].mean + fates["failed"].mean == pytest.approx(1.0)
 
 
 def test_cancellation_saves_goodput_when_queues_refuse_tasks():
     def goodput(cancel):
-        return simulate(
-            tables(
-                network={"rate": 0.3},
-                queue={"bound": 5, "cancel": cancel},
-                run={"prompts": 5000},
+        return (
+            simulate(
+                tables(
+                    network={"rate": 0.3},
+                    queue={"bound": 5, "cancel": cancel},
+                    run={"prompts": 5000},
+                )
             )
-        ).outcomes["goodput"]["mean"]
+            .outcomes["goodput"]
+            .mean
+        )
 
     assert goodput(True) > 1.2 * goodput(False)
 
@@ -114,9 +118,9 @@ def test_admission_at_the_door_keeps_goodput_under_overload(offered):
             run={"prompts": 8000, "replications": 4},
         )
     )
-    assert outcome.outcomes["goodput"]["mean"] > 0.85
-    assert outcome.outcomes["failed"]["mean"] == 0
-    assert outcome.queue["max"] < 60
+    assert outcome.outcomes["goodput"].mean > 0.85
+    assert outcome.outcomes["failed"].mean == 0
+    assert outcome.queue.max < 60
 
 
 def test_the_ladder_answers_nearly_everybody():
@@ -127,8 +131,8 @@ def test_the_ladder_answers_nearly_everybody():
             run={"prompts": 8000, "replications": 4},
         )
     )
-    assert outcome.outcomes["answered"]["mean"] > 0.9
-    assert outcome.outcomes["mean_rung"]["mean"] > 1
+    assert outcome.outcomes["answered"].mean > 0.9
+    assert outcome.outcomes["mean_rung"].mean > 1
 
 
 def test_failures_lose_the_prompts_of_the_failed_devices_only():
@@ -140,11 +144,9 @@ def test_failures_lose_the_prompts_of_the_failed_devices_only():
         )
     )
     # A twentieth of the time an owner is away; its open prompts are lost besides.
-    assert 0.03 < outcome.outcomes["lost"]["mean"] < 0.1
-    assert outcome.outcomes["failed"]["mean"] == 0
-    assert outcome.outcomes["answered"]["mean"] + outcome.outcomes["lost"]["mean"] == (
-        pytest.approx(1.0)
-    )
+    assert 0.03 < outcome.outcomes["lost"].mean < 0.1
+    assert outcome.outcomes["failed"].mean == 0
+    assert outcome.outcomes["answered"].mean + outcome.outcomes["lost"].mean == (pytest.approx(1.0))
 
 
 @pytest.mark.parametrize(

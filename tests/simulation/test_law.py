@@ -45,25 +45,25 @@ def tables(rate, plans=EVEN, alpha=1.0, **others):
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8])
 def test_equal_devices_below_the_limit(rate):
     found = simulate(tables(rate))
-    half = found.outcomes["quality"]["half_width"]
+    half = found.outcomes["quality"].half_width
     assert 0.95 * found.fluid_quality <= found.quality <= found.fluid_quality + half + 0.01
-    assert found.latency["p95"] <= 20
-    assert found.queue["max"] <= 35
+    assert found.latency.p95 <= 20
+    assert found.queue.max <= 35
 
 
 @pytest.mark.parametrize("rate", [1.2, 2.0])
 def test_equal_devices_at_overload(rate):
     found = simulate(tables(rate))
     assert found.quality >= 0.97 * found.fluid_quality
-    assert found.latency["p95"] <= 40
-    assert found.queue["max"] <= law.largest_backlog(0.873, 1.0, 60.0) + 9
+    assert found.latency.p95 <= 40
+    assert found.queue.max <= law.largest_backlog(0.873, 1.0, 60.0) + 9
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
 def test_unequal_devices(rate):
     found = simulate(tables(rate, ALONE, UNEVEN))
     assert found.quality >= 0.97 * found.fluid_quality
-    assert found.latency["p95"] <= 20 * np.mean(UNEVEN)
+    assert found.latency.p95 <= 20 * np.mean(UNEVEN)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.5])
@@ -103,9 +103,9 @@ def test_rivals_are_named_kinds_of_the_same_scenario():
         for kind in ("price", "ladder", "fixed", "tail-drop")
     }
     assert not found["fixed"].stable
-    assert found["tail-drop"].queue["max"] == 20
+    assert found["tail-drop"].queue.max == 20
     assert found["price"].quality > max(found[k].quality for k in ("ladder", "fixed", "tail-drop"))
-    assert found["price"].latency["p95"] < found["ladder"].latency["p95"]
+    assert found["price"].latency.p95 < found["ladder"].latency.p95
 
 
 def test_one_plan_that_is_affordable_is_always_taken():
@@ -121,7 +121,7 @@ def test_the_bound_on_queues_holds_with_slow_devices_and_many_slots():
     }))  # fmt: skip
     # In service times of the network, at the fastest device, with its slots, and one prompt.
     bound = law.largest_backlog(0.873, 0.3 / 1.2375, 20.0) * 4 * 1.2375 / 0.3 + 9
-    assert found.queue["max"] <= bound
+    assert found.queue.max <= bound
 
 
 def test_results_repeat_and_do_not_depend_on_threads():

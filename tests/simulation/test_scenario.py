@@ -94,7 +94,7 @@ def test_recorded_prompts_are_replayed(tmp_path):
     outcome = dmoa.simulate(write(tmp_path, text))
     # Prompt 1: 2 and 3 seconds, then its device is busy from 2 to 3 with the guest's task: 4.
     # Prompt 2: waits for both devices until 4, then 2 more.
-    assert outcome.latency["mean"] == pytest.approx((4 + 5) / 2)
+    assert outcome.latency.mean == pytest.approx((4 + 5) / 2)
 
 
 @pytest.mark.parametrize(

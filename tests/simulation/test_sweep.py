@@ -80,7 +80,7 @@ def test_a_changed_recording_is_simulated_anew(tmp_path):
                 "sweep": {"run.seed": [1]},
             }
         )
-        return sweep(scenario, results=results, threads=1)[0].result.latency["mean"]
+        return sweep(scenario, results=results, threads=1)[0].result.latency.mean
 
     assert [latency(2), latency(5), latency(2)] == [3, 6, 3]
     assert len(results.read_text().splitlines()) == 2  # the third was known
@@ -176,3 +176,20 @@ def test_a_cluster_finishes_when_one_of_its_workers_is_killed(tmp_path):
         )
     assert killed
     assert without_speed(rows) == without_speed(sweep(scenario, threads=1))
+
+
+def test_points_of_a_network_with_plans_are_kept_whole(tmp_path):
+    scenario = scenario_of(
+        {
+            "network": {"devices": 4, "alpha": 1.0, "rate": 0.1},
+            "law": {},
+            "plans": [{"layers": 0, "proposers": 0, "quality": 0.5}],
+            "run": {"prompts": 400, "replications": 1, "seed": 5},
+            "sweep": {"network.alpha": [1.0]},
+        }
+    )
+    path = tmp_path / "points.jsonl"
+    (fresh,) = sweep(scenario, results=path, threads=1)
+    (kept_before,) = sweep(scenario, results=path, progress=lambda share: pytest.fail("ran again"))
+    assert kept_before.result.to_dict() == fresh.result.to_dict()
+    assert type(kept_before.result) is type(fresh.result)

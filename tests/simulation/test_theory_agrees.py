@@ -67,7 +67,7 @@ def test_the_least_backlog_reaches_the_limit_of_free_choice(alphas, M, k, d, sid
     assert outcome.stable == (side < 1)
     if side < 1:
         # Nowhere near what 4 % too much would have piled up by then.
-        assert outcome.queue["mean"] < 60
+        assert outcome.queue.mean < 60
     else:
         assert outcome.growth_per_second > 0.005
 
@@ -79,6 +79,6 @@ def test_the_latency_approximation_is_within_its_stated_error(n, M, k, load):
         tables(network={"devices": n, "rate": rate}, protocol={"layers": M, "proposers": k})
     )
     found = predict(n, 1.0, rate, M, k)
-    assert found.latency_mean == pytest.approx(outcome.latency["mean"], rel=0.1)
-    assert found.latency_p95 == pytest.approx(outcome.latency["p95"], rel=0.2)
-    assert found.queue_mean == pytest.approx(outcome.queue["mean"], rel=0.15)
+    assert found.latency_mean == pytest.approx(outcome.latency.mean, rel=0.1)
+    assert found.latency_p95 == pytest.approx(outcome.latency.p95, rel=0.2)
+    assert found.queue_mean == pytest.approx(outcome.queue.mean, rel=0.15)

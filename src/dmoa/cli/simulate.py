@@ -1,5 +1,6 @@
 """`dmoa simulate`: what a network does, by simulation."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,17 +125,17 @@ def _single(
             f"not stable: load is {outcome.load:.4g}, so there is no steady state; the"
             f" longest queue grows by {outcome.growth_per_second:.4g} tasks/s"
         )
-    elif not outcome.warmup["settled"]:
+    elif not outcome.warmup.settled:
         say("warning: the run is too short to leave the warm-up behind; use more --prompts")
     if output:
         write_rows(output, [outcome.to_dict()])
     if picture:
-        if outcome.latency["mean"] is None:
+        if math.isnan(outcome.latency.mean):
             raise UsageError("there are no latencies to draw; lower the rate, or leave --picture")
         import numpy as np
 
         latencies = np.concatenate([r.latencies for r in run.replications])
-        histogram(picture, latencies[np.isfinite(latencies)], outcome.latency["mean"])
+        histogram(picture, latencies[np.isfinite(latencies)], outcome.latency.mean)
     if as_json:
         print_json(outcome.to_dict())
     else:

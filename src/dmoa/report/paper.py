@@ -69,7 +69,7 @@ def steady_table(name: str, found: "PaperTable") -> "Table":
             f"{row.layers}, {row.proposers}",
             number(3600 * steady.rate, 3),
             with_interval(steady.latency),
-            number(steady.latency["p95"]),
+            number(steady.latency.p95),
             with_interval(steady.queue),
         )
     return table

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from dmoa.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dmoa.simulation.statistics import Estimate
     from dmoa.simulation.study import SimulationResult
     from dmoa.simulation.sweep import SweepPoint
 
@@ -60,13 +62,13 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number for a table; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}g}"
 
 
-def with_interval(values: Mapping[str, float | None]) -> str:
+def with_interval(found: "Estimate") -> str:
     """A mean with the half width of its interval."""
-    mean, half = values["mean"], values["half_width"]
-    return number(mean) if half is None else f"{number(mean)} ± {number(half, 2)}"
+    mean, half = found.mean, found.half_width
+    return number(mean) if math.isnan(half) else f"{number(mean)} ± {number(half, 2)}"
 
 
 def outcome_table(outcome: "SimulationResult") -> "Table":
@@ -83,13 +85,13 @@ def outcome_table(outcome: "SimulationResult") -> "Table":
     latency, queue = outcome.latency, outcome.queue
     if outcome.stable:
         table.add_row("latency, mean (s)", with_interval(latency))
-        quantiles = " / ".join(number(latency[name]) for name in ("p50", "p95", "p99"))
+        quantiles = " / ".join(map(number, (latency.p50, latency.p95, latency.p99)))
         table.add_row("latency, p50 / p95 / p99 (s)", quantiles)
         table.add_row("queue, mean (tasks waiting)", with_interval(queue))
     else:
         growth = number(outcome.growth_per_second)
         table.add_row("growth of the fastest-growing queue (tasks/s)", growth)
-    table.add_row("queue, longest", str(queue["max"]))
+    table.add_row("queue, longest", str(queue.max))
     table.add_row("utilisation", number(outcome.utilisation))
     for name, values in outcome.outcomes.items():
         table.add_row(name.replace("_", " "), with_interval(values))
@@ -121,9 +123,9 @@ def sweep_table(points: Sequence["SweepPoint"]) -> "Table":
             *(str(value) for value in point.values.values()),
             number(found.load, 3) if found.stable else f"[red]{number(found.load, 3)}[/]",
             with_interval(found.latency),
-            number(found.latency["p95"], 3),
+            number(found.latency.p95, 3),
             with_interval(found.queue),
-            str(found.queue["max"]),
+            str(found.queue.max),
             *([number(found.growth_per_second, 3)] if growing else []),
         )
     return table
@@ -171,8 +173,8 @@ def sweep_picture(path: Path, points: Sequence["SweepPoint"]) -> None:
         known = [(x, found) for x, found in sorted(line, key=lambda p: p[0]) if found.stable]
         axes.errorbar(
             [x for x, _ in known],
-            [found.latency["mean"] for _, found in known],
-            yerr=[found.latency["half_width"] or 0 for _, found in known],
+            [found.latency.mean for _, found in known],
+            yerr=[found.latency.half_width for _, found in known],
             marker="o", markersize=4, capsize=2, label=label or None,
         )  # fmt: skip
         for x, found in line:

@@ -230,4 +230,7 @@ def _simulated(
             "run": {"prompts": _PROMPTS, "replications": _REPLICATIONS, "seed": _SEED},
         }
     )
-    return outcome.latency["mean"], outcome.latency["p95"], outcome.queue["mean"]
+    latency = outcome.latency
+    if math.isnan(latency.mean):
+        return None, None, outcome.queue.mean
+    return latency.mean, latency.p95, outcome.queue.mean

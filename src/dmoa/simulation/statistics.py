@@ -16,10 +16,10 @@ _RELAXATIONS = 5.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with the half width of its 95 % interval; None where there is none."""
+    """A mean with the half width of its 95 % interval; NaN where there is none."""
 
-    mean: float | None
-    half_width: float | None
+    mean: float
+    half_width: float
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -28,10 +28,10 @@ def estimate(values: Sequence[float]) -> Estimate:
     numbers = numbers[np.isfinite(numbers)]
     count = len(numbers)
     if count == 0:
-        return Estimate(None, None)
+        return Estimate(math.nan, math.nan)
     mean = float(numbers.mean())
     if count == 1:
-        return Estimate(mean, None)
+        return Estimate(mean, math.nan)
     spread = float(numbers.std(ddof=1)) / math.sqrt(count)
     return Estimate(mean, student_quantile(0.975, count - 1) * spread)
 

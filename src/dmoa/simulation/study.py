@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dmoa.simulation.arrivals import Recorded, load_arrivals
 from dmoa.simulation.fcfs.engine import Progress, Replication, compile_kernel, replicate
 from dmoa.simulation.scenario import Scenario, load_scenario, scenario_of
-from dmoa.simulation.statistics import LONGEST_WARMUP, estimate, mser5, warmup_prompts
+from dmoa.simulation.statistics import LONGEST_WARMUP, Estimate, estimate, mser5, warmup_prompts
 from dmoa.theory.network import QueueingNetwork
 from dmoa.theory.selection import rate_limit_selected
 from dmoa.theory.stability import network_load
@@ -27,43 +27,75 @@ _BOUNDED_LOAD = 0.9
 
 
 @dataclass(frozen=True)
+class Latency(Estimate):
+    """Seconds from a prompt to its answer: the mean, and quantiles of all prompts; or NaN."""
+
+    mean: float = math.nan
+    half_width: float = math.nan
+    p50: float = math.nan
+    p95: float = math.nan
+    p99: float = math.nan
+
+
+@dataclass(frozen=True)
+class QueueLength(Estimate):
+    """Tasks per device: the mean, and the most over devices and replications."""
+
+    max: int
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """What was left out of each replication.
+
+    Attributes:
+        prompts: how many.
+        mser5_more: how many MSER-5 would leave out of the measured rest.
+        settled: whether that is little enough.
+    """
+
+    prompts: int
+    mser5_more: int
+    settled: bool
+
+
+@dataclass(frozen=True)
 class SimulationResult:
     """What a simulation found; seconds, and tasks per device.
 
     Attributes:
-        stable: whether there is a steady state; without one, latency is None.
+        stable: whether there is a steady state; without one, latency is NaN.
         load: of the busiest device under uniform draws, or the share of the rate limit under
             the policy that was asked for.
-        latency: mean, half_width, p50, p95, p99.
-        queue: mean, half_width, max (over devices and replications).
+        latency: from a prompt to its answer.
+        queue: of a device.
         utilisation: share of time that slots are busy.
         growth_per_second: tasks/s of the fastest-growing queue, 0.0 when stable.
         tasks: inferences simulated, of all replications.
         tasks_per_second: the same per second of wall clock, without compilation.
-        warmup: prompts left out of each replication, those that MSER-5 would leave out of the
-            measured rest, and whether that is little enough.
-        outcomes: what else the scenario makes, e.g. goodput, each a mean with half_width.
+        warmup: what was left out.
+        outcomes: what else the scenario makes, e.g. goodput, by its name.
         seed: from which all randomness comes.
     """
 
     stable: bool
     load: float
-    # Dictionaries, since any of their numbers may be missing; see above for the names.
-    latency: dict[str, Any]
-    queue: dict[str, Any]
+    latency: Latency
+    queue: QueueLength
     utilisation: float
     growth_per_second: float
     tasks: int
     tasks_per_second: float
-    warmup: dict[str, int | bool]
+    warmup: Warmup
     seed: int
     prompts: int
     replications: int
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, Estimate] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
+        """Plain types, for JSON; None for NaN."""
+        plain: dict[str, Any] = without_nan(asdict(self))
+        return plain
 
 
 class StoppedEarly(Exception):
@@ -185,14 +217,14 @@ def run_replications(
 def put_together(run: Run) -> SimulationResult:
     """Means and intervals over replications."""
     scenario, stable, replications = run.scenario, run.stable, run.replications
-    latency: dict[str, Any] = dict.fromkeys(("mean", "half_width", "p50", "p95", "p99"))
+    latency = Latency()
     if stable:
         answered = [r.latencies[np.isfinite(r.latencies)] for r in replications]
         means = estimate([float(a.mean()) if len(a) else math.nan for a in answered])
         everything = np.concatenate(answered)
         if len(everything):
             p50, p95, p99 = (float(q) for q in np.quantile(everything, (0.5, 0.95, 0.99)))
-            latency = {**asdict(means), "p50": p50, "p95": p95, "p99": p99}
+            latency = Latency(means.mean, means.half_width, p50, p95, p99)
     queue = estimate([r.queue_mean for r in replications])
     growth = 0.0 if stable else _fastest_growth(run.network, [r.growth for r in replications])
     wall = max(r.ran[1] for r in replications) - min(r.ran[0] for r in replications)
@@ -202,7 +234,7 @@ def put_together(run: Run) -> SimulationResult:
         stable=stable,
         load=run.load,
         latency=latency,
-        queue={**asdict(queue), "max": max(r.longest for r in replications)},
+        queue=QueueLength(queue.mean, queue.half_width, max(r.longest for r in replications)),
         utilisation=float(np.mean([r.utilisation for r in replications])),
         growth_per_second=max(growth, 0.0),
         tasks=tasks,
@@ -211,15 +243,25 @@ def put_together(run: Run) -> SimulationResult:
         seed=scenario.run.seed,
         prompts=len(replications[0].latencies),
         replications=len(replications),
-        outcomes={
-            name: asdict(estimate([r.outcomes[name] for r in replications])) for name in names
-        },
+        outcomes={name: estimate([r.outcomes[name] for r in replications]) for name in names},
     )
     if scenario.law is None:
         return result
     from dmoa.simulation.law.results import with_law
 
     return with_law(result, scenario, run.network, replications)
+
+
+def without_nan(value: Any) -> Any:
+    """Plain types with None where there is NaN, which JSON does not have."""
+    match value:
+        case dict():
+            return {key: without_nan(inner) for key, inner in value.items()}
+        case list():
+            return [without_nan(inner) for inner in value]
+        case float() if math.isnan(value):
+            return None
+    return value
 
 
 def _fastest_growth(network: QueueingNetwork, slopes: list[Array]) -> float:
@@ -238,18 +280,15 @@ def _fastest_growth(network: QueueingNetwork, slopes: list[Array]) -> float:
     return max(sum(values) / len(values) for values in kinds.values())
 
 
-def _warmup_report(replications: list[Replication]) -> dict[str, int | bool]:
+def _warmup_report(replications: list[Replication]) -> Warmup:
     """Prompts left out, and what MSER-5 says of the rest, averaged over replications."""
     rows = np.array([_binned(r.latencies) for r in replications])
     series = rows[:, np.isfinite(rows).all(axis=0)].mean(axis=0)
     width = max(1, len(replications[0].latencies) // _MOST_BINS)
     more = mser5(series) * width
     warmup = len(replications[0].warmup)
-    return {
-        "prompts": warmup,
-        "mser5_more": more,
-        "settled": more <= len(replications[0].latencies) // 2 and warmup < LONGEST_WARMUP,
-    }
+    settled = more <= len(replications[0].latencies) // 2 and warmup < LONGEST_WARMUP
+    return Warmup(warmup, more, settled)
 
 
 def _binned(latencies: Array) -> Array:

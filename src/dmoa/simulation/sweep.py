@@ -7,6 +7,7 @@ its scenario. A sweep that is run again takes from the file what it finds there.
 import hashlib
 import itertools
 import json
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from dmoa.errors import BadScenario, NoCluster, UsageError
 from dmoa.simulation.arrivals import digest_of
 from dmoa.simulation.fcfs.engine import Progress
+from dmoa.simulation.law.results import LawResult
 from dmoa.simulation.scenario import Scenario, scenario_of
 from dmoa.simulation.study import SimulationResult, StoppedEarly, simulate
 
@@ -200,6 +204,21 @@ def _cached(keys: list[str]) -> Path:
     return cache_folder() / "sweeps" / f"{name}.jsonl"
 
 
+def _result(row: dict[str, Any]) -> SimulationResult:
+    """What `SimulationResult.to_dict` made a row of."""
+    kind = LawResult if "fluid_quality" in row else SimulationResult
+    return msgspec.convert(_with_nan(row), kind)
+
+
+def _with_nan(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _with_nan(inner) for key, inner in value.items()}
+        case None:
+            return math.nan
+    return value
+
+
 def _read(path: Path) -> dict[str, SweepPoint]:
     """Finished points by key; a line that was cut short counts as not finished.
 
@@ -217,10 +236,10 @@ def _read(path: Path) -> dict[str, SweepPoint]:
         try:
             entry = json.loads(line)
             values = entry["row"].pop("point")
-            found[entry["key"]] = SweepPoint(values, SimulationResult(**entry["row"]))
+            found[entry["key"]] = SweepPoint(values, _result(entry["row"]))
         except json.JSONDecodeError:
             continue
-        except (AttributeError, KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError, msgspec.ValidationError):
             raise UsageError(
                 f"results {path} does not hold points of a sweep; name another file"
             ) from None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,14 @@ def with_law(
         ]
     outcomes = {
         **found.outcomes,
-        "quality": asdict(estimate([r.quality for r in measured])),
-        "answered": asdict(estimate([r.answered for r in measured])),
+        "quality": estimate([r.quality for r in measured]),
+        "answered": estimate([r.answered for r in measured]),
     }
     base = {f.name: getattr(found, f.name) for f in fields(SimulationResult)}
     return LawResult(
         **{**base, "outcomes": outcomes},
-        quality=outcomes["quality"]["mean"],
-        answered=outcomes["answered"]["mean"],
+        quality=outcomes["quality"].mean,
+        answered=outcomes["answered"].mean,
         fluid_quality=fluid_quality(
             network.alphas, network.rates, plans_of(scenario), network.slots
         ),

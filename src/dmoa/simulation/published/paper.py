@@ -9,14 +9,13 @@ it, over many draws of ten prompts, and in the steady state of a load that is st
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from dmoa.simulation.published.replay import TracedPrompt, replay_prompts
 from dmoa.simulation.statistics import Spread, spread
-from dmoa.simulation.study import simulate
+from dmoa.simulation.study import Latency, QueueLength, simulate
 from dmoa.theory.growth import equal_growth
 from dmoa.theory.network import equal_network, tasks_per_prompt
 from dmoa.theory.stability import load
@@ -126,8 +125,8 @@ class Steady(msgspec.Struct, frozen=True):
     """A steady state: prompts/s per user, and `SimulationResult`'s latency and queue."""
 
     rate: float
-    latency: dict[str, Any]
-    queue: dict[str, Any]
+    latency: Latency
+    queue: QueueLength
 
 
 class TableRow(msgspec.Struct, frozen=True):
