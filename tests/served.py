@@ -37,6 +37,7 @@ class Served:
     cluster: Cluster
     port: int
     client: openai.AsyncOpenAI
+    examiner: Examiner
 
     async def raw(self, request: bytes) -> Response:
         """Send bytes, and read the response to its end."""
@@ -79,7 +80,8 @@ async def served(
     port = listener.getsockname()[1]
     async with Cluster(count, seconds=seconds, **options) as cluster:
         device = cluster.devices[0]
-        examinations = Examinations(device, Examiner(device.own_id))
+        examiner = Examiner(device.own_id)
+        examinations = Examinations(device, examiner)
         app = make_app(
             device,
             committees=Committees(device, layers=1, proposers=3, examinations=examinations),
@@ -94,6 +96,6 @@ async def served(
         url = f"http://127.0.0.1:{port}/v1"
         try:
             async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
-                yield Served(cluster, port, client)
+                yield Served(cluster, port, client, examiner)
         finally:
             await server.close()

@@ -101,7 +101,7 @@ class Examinations:
     @property
     def own_questions(self) -> Sequence[OwnQuestion]:
         """The user's own questions."""
-        return self._examiner.kept.own
+        return list(self._examiner.kept.own.values())
 
     def rate(self, card: Card, *, good: bool) -> None:
         """The user's rating of an answer that one device gave."""
