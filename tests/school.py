@@ -33,6 +33,7 @@ class WatchedExaminer(Examiner):
     """An examiner whose questions the school's LLMs can look up."""
 
     questions: dict[str, Question]
+    latest: Step | None = None
     nothing_left = 0
     """How often in a row there was nothing to ask."""
 
@@ -40,6 +41,7 @@ class WatchedExaminer(Examiner):
         step = super().next(now, cards, *args, **more)
         self.nothing_left = 0 if step else self.nothing_left + 1
         if step is not None:
+            self.latest = step
             self.questions[step.question.text] = step.question
         return step
 

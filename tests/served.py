@@ -41,6 +41,7 @@ class Api:
 
     port: int
     client: openai.AsyncOpenAI
+    examiner: Examiner
 
     @property
     def url(self) -> str:
@@ -103,7 +104,8 @@ async def api_of(
     """Serve a device's API."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    examinations = Examinations(device, Examiner(device.own_id))
+    examiner = Examiner(device.own_id)
+    examinations = Examinations(device, examiner)
     app = make_app(
         device,
         committees=Committees(
@@ -123,7 +125,7 @@ async def api_of(
         async with openai.AsyncOpenAI(
             base_url=url, api_key=key, max_retries=0, http_client=http
         ) as client:
-            yield Api(port, client)
+            yield Api(port, client, examiner)
     finally:
         await server.close()
 
@@ -146,7 +148,7 @@ async def served(
             cluster.devices[0], keys=keys, origins=origins, hosts=hosts, defaults=defaults
         ) as api,
     ):
-        yield Served(api.port, api.client, cluster)
+        yield Served(api.port, api.client, api.examiner, cluster)
 
 
 @asynccontextmanager

@@ -1,10 +1,13 @@
 """Standings, ratings and questions of one's own over HTTP, and prompts that must not leave."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from dmoa.api.making import PromptDefaults
+from dmoa.standings.outcomes import Outcome, subject_of
 from tests.api.asking import check
 from tests.api.test_openapi import answer_schema, described
 from tests.served import Served, served
@@ -35,6 +38,21 @@ async def test_standings_are_there_from_the_start_and_as_described() -> None:
         assert [device["name"] for device in found["devices"]] == ["d0", "d1"]
         assert all(device["asked"] == 0 for device in found["devices"])
         assert found["plans"] == []
+
+
+async def test_an_aggregator_that_is_set_does_not_answer_in_place_of_the_one_decided() -> None:
+    defaults = PromptDefaults(aggregator="d2")
+    async with served(3, defaults=defaults) as s:
+        together = await asked(s, "dmoa-m1-k1")
+        assert together["aggregator"][0]["name"] == "d2"
+        known = s.examiner.standings
+        for device in ("d0", "d1"):
+            for question in range(40):
+                outcome = Outcome(question, "", device == "d1", time.time())
+                known.note(subject_of(device, f"model-{device}"), outcome)
+        for more in ({}, {"dmoa": {"aggregator": "d0"}}):
+            found = await asked(s, "dmoa-m0-k0-best", **more)
+            assert found["aggregator"][0]["name"] == "d1"
 
 
 async def test_a_rating_counts_for_whom_the_answer_is_of_and_once() -> None:

@@ -206,13 +206,45 @@ def test_a_guests_task_takes_the_place_of_an_examination_of_the_own_llm() -> Non
     run_virtual(work())
 
 
+def test_a_guests_task_ends_the_examination_of_a_whole_committee() -> None:
+    async def work() -> None:
+        async with school(2, coins({"d0": 0.5, "d1": 0.5})) as s:
+            examinations, device = s.examinations[0], s.cluster.devices[0]
+            examinations.start()
+            while s.examiners[0].latest is None or s.examiners[0].latest.ask.plan.layers == 0:
+                await asyncio.sleep(0.01)
+            s.cluster.seconds = 50.0
+            while not (s.cluster.llms[0].running and s.cluster.llms[1].running):
+                await asyncio.sleep(0.01)
+                assert device.idle_work
+            (examination,) = device.idle_work
+            s.cluster.seconds = 1.0
+            plan = s.examiners[0].latest.ask.subject
+            before = s.examiners[0].standings.record(plan).asked()
+            asking = asyncio.create_task(s.ask(1, "dmoa-m1-k1"))
+            await asyncio.sleep(0.1)
+            assert examination.cancelled()
+            assert s.examiners[0].standings.record(plan).asked() == before
+            assert (await asking).record.tasks == 3
+
+    run_virtual(work())
+
+
 def test_a_busy_peer_is_not_examined_and_an_idle_one_is() -> None:
     async def work() -> None:
         async with school(3, coins(WEAK)) as s:
             s.cluster.llms[1].hangs = True
             asking = asyncio.create_task(s.ask(1, "model-d1"))
             await asyncio.sleep(0.01)
+            guests: list[object] = []
+
+            async def count(*task: object) -> None:
+                guests.append(task)
+                await asyncio.sleep(1e9)
+
+            s.cluster.devices[1].service._infer = count  # type: ignore[assignment]
             await s.learn(0, 200.0)
+            assert not guests
             assert set(s.examined) == {"d0", "d2"}
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)

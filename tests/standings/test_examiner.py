@@ -103,6 +103,21 @@ def test_own_questions_are_asked_too() -> None:
     assert asked.count("Which valve first?") == len(CARDS)
 
 
+def test_own_questions_that_come_late_are_asked_too_and_change_no_earlier_one() -> None:
+    examiner = Examiner("ada", Kept(seed="secret"), AMPLE)
+    said: dict[int, set[str]] = {}
+    now = 0.0
+    for i in range(600):
+        if i == 10:
+            examiner.add([OwnQuestion(f"Which valve is at {j}?", ("V3",)) for j in range(10)])
+        now = max(now + 1.0, examiner.kept.schedule.not_before)
+        if step := examiner.next(now, CARDS, CARDS.keys()):
+            said.setdefault(step.question.index, set()).add(step.question.text)
+            examiner.answered(step, "V3", 1.0, now)
+    assert all(len(texts) == 1 for texts in said.values())
+    assert sum("Which valve" in text for texts in said.values() for text in texts) == 10
+
+
 def test_a_failure_leaves_no_outcome_and_is_asked_again() -> None:
     examiner = Examiner("ada", Kept(seed="secret"), AMPLE)
     first = examiner.next(1.0, CARDS, CARDS.keys())

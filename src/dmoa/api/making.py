@@ -116,10 +116,10 @@ class PromptMaker:
     def _aggregator(self, wanted: str | None, plan: CommitteePlan) -> str | None:
         """Id of the device that is to write the answer; None for the own one."""
         name = wanted or self._defaults.aggregator
-        if plan.aggregator is not None and name == OWN and wanted is None:
+        if not plan.layers or (wanted is None and name == OWN):
             return plan.aggregator
         device = self._device
-        if not plan.layers or name in (OWN, device.name, device.own_id):
+        if name in (OWN, device.name, device.own_id):
             return None
         for peer, card in device.peer_links.cards().items():
             if name in (peer, card.name):

@@ -101,7 +101,7 @@ class Examinations:
     @property
     def own_questions(self) -> Sequence[OwnQuestion]:
         """The user's own questions."""
-        return self._examiner.kept.own
+        return list(self._examiner.kept.own.values())
 
     def rate(self, card: Card, *, good: bool) -> None:
         """The user's rating of an answer that one device gave."""
@@ -175,7 +175,6 @@ class Examinations:
     async def _carry_out(self, step: Step) -> None:
         committee = _Examined(self._device, step.ask.plan)
         working = asyncio.create_task(self._put(step, committee))
-        committee.whole = working
         self._device.idle_work.add(working)
         working.add_done_callback(self._device.idle_work.discard)
         try:
@@ -245,7 +244,6 @@ class _Examined:
         self.own_id = device.own_id
         self.describe = device.describe
         self.failure: DmoaError | None = None
-        self.whole: asyncio.Task[Any] | None = None
         self._device = device
         self._members = plan.members
         self._seconds: dict[str, float] = {}
@@ -268,8 +266,8 @@ class _Examined:
         now = asyncio.get_running_loop().time
         started = now()
         try:
-            if device == self.own_id:
-                return await self._device.inferences.probe(task, say, self.whole)
+            if device == self.own_id:  # gives way: being cancelled ends the whole prompt
+                return await self._device.inferences.probe(task, say)
             return await self._device.peer_links.infer(device, task, say)
         except DmoaError as error:
             self.failure = self.failure or error

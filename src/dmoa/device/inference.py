@@ -74,26 +74,20 @@ class InferenceService:
         self._end_probes()
         return await self._run(task, origin, say, measured=True)
 
-    async def probe(
-        self,
-        task: Task,
-        say: Say = lambda step: None,
-        whole: asyncio.Task[object] | None = None,
-    ) -> Answer:
+    async def probe(self, task: Task, say: Say = lambda step: None) -> Answer:
         """Make an inference of the device's own, which is no part of its load.
 
-        It enters no measurement but that of health. When a task comes, `whole` is cancelled.
+        It enters no measurement but that of health. When a task comes, the asyncio task that
+        runs this is cancelled, so give it one of its own.
 
         Args:
             task: what to infer.
             say: is told each step.
-            whole: the asyncio task that this is a part of; by default the one that runs this,
-                so give it one of its own.
 
         Raises:
             QueueFull, ContextExceeded, LLMError: see `run`.
         """
-        probing = whole or asyncio.current_task()
+        probing = asyncio.current_task()
         assert probing is not None
         self._probing.add(probing)
         try:

@@ -22,7 +22,7 @@ from dmoa.standings.decision import Card, View, view
 from dmoa.standings.grading import is_right
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.questions import Question, question
-from dmoa.standings.questions.bank import Bank
+from dmoa.standings.questions.bank import Bank, places
 from dmoa.standings.questions.own import OwnQuestion
 from dmoa.standings.questions.wording import USUAL, Manner
 from dmoa.standings.schedule import Ask, Budget, Schedule, State
@@ -38,13 +38,13 @@ class Kept(msgspec.Struct):
 
     Attributes:
         seed: private: who knows it knows all answers.
-        own: the user's own questions.
+        own: the user's own questions, by their numbers.
     """
 
     seed: str = msgspec.field(default_factory=lambda: secrets.token_hex(SEED_BYTES))
     standings: Standings = msgspec.field(default_factory=Standings)
     schedule: State = msgspec.field(default_factory=State)
-    own: tuple[OwnQuestion, ...] = ()
+    own: dict[int, OwnQuestion] = {}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ class Examiner:
 
     def add(self, questions: Sequence[OwnQuestion]) -> None:
         """Take the user's own questions, as `questions.own` reads them."""
-        self.kept.own = (*self.kept.own, *questions)
+        fresh = max(self.kept.schedule.fresh, max(self.kept.own, default=-1) + 2)
+        numbers = places(fresh, len(questions))
+        self.kept.own.update(zip(numbers, questions, strict=True))
         self._topics = None
 
     def plans(self, cards: Mapping[str, Card], now: float) -> list[Plan]:
@@ -140,6 +142,6 @@ class Examiner:
         if self._topics is None:
             drawn = [question(self.kept.seed, i) for i in range(TOPIC_EXAMPLES)]
             examples = [(q.text, q.topic) for q in drawn]
-            examples += [(own.question, own.topic) for own in self.kept.own]
+            examples += [(own.question, own.topic) for own in self.kept.own.values()]
             self._topics = Topics(examples)
         return self._topics.guess(prompt)

@@ -1,6 +1,6 @@
 """The questions of one device: drawn from its secret, and its user's own among them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dmoa.standings.questions import Question, question
 from dmoa.standings.questions.own import OwnQuestion
@@ -8,22 +8,22 @@ from dmoa.standings.questions.wording import USUAL, Manner
 
 
 class Bank:
-    """Every number is a question; the same one as long as the user's own stay the same.
-
-    Every second question is one of the user's own, as long as there are any that were not asked:
-    they are most like what the user will want to know.
+    """Every number is a question, and always the same one.
 
     Args:
         seed: private to the device.
-        own: of the user.
+        own: of the user, by their numbers (`places`).
         manners: system prompts and sampling of the user's latest prompts.
     """
 
     def __init__(
-        self, seed: str, own: Sequence[OwnQuestion] = (), manners: Sequence[Manner] = USUAL
+        self,
+        seed: str,
+        own: Mapping[int, OwnQuestion] | None = None,
+        manners: Sequence[Manner] = USUAL,
     ) -> None:
         self._seed = seed
-        self._own = tuple(own)
+        self._own = own or {}
         self._manners = tuple(manners) or USUAL
 
     def question(self, index: int) -> Question:
@@ -33,8 +33,20 @@ class Bank:
             index: which, from 0.
         """
         drawn = question(self._seed, index, self._manners)
-        place, odd = divmod(index, 2)
-        if not odd or place >= len(self._own):
+        own = self._own.get(index)
+        if own is None:
             return drawn
-        own = self._own[place]
         return Question(index, own.topic, own.question, own.answers, drawn.manner)
+
+
+def places(fresh: int, count: int) -> range:
+    """Numbers of questions that are new: every second from the next, as long as there are any.
+
+    They are most like what the user will want to know. What was asked before keeps its number,
+    so that nobody is compared on two different questions.
+
+    Args:
+        fresh: number of the next question that nobody was asked.
+        count: of the questions.
+    """
+    return range(fresh, fresh + 2 * count, 2)
