@@ -78,3 +78,11 @@ def test_flags_of_a_device_are_its_settings() -> None:
 def test_a_list_that_is_none_names_its_flag() -> None:
     with pytest.raises(UsageError, match="--slots is '1,x'"):
         given("simulate", "--slots", "1,x")
+
+
+def test_what_a_device_does_by_default_can_be_denied() -> None:
+    kinds = Settings.model_fields.items()
+    usual = [name for name, field in kinds if field.default is True]
+    assert {"exams", "background"} <= set(usual)
+    for name in usual:
+        assert given("up", f"--no-{name.replace('_', '-')}") == {name: False}

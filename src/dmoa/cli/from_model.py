@@ -95,7 +95,8 @@ def _flags(sources: Sequence[Source]) -> list[_Flag]:
 def _flag(name: str, table: str, key: str, kind: Any, field: Any) -> _Flag:
     dashed = name.replace("_", "-")
     # A scenario's file may say yes where its flag says no; a device's is rarely at odds.
-    words = f"--{dashed}/--no-{dashed}" if kind is bool and table else f"--{dashed}"
+    deniable = kind is bool and (bool(table) or field.default is True)
+    words = f"--{dashed}/--no-{dashed}" if deniable else f"--{dashed}"
     help_text = " ".join((field.description or "").replace("`", "").split())
     if field.default not in (None, [], False) and not field.is_required():
         help_text += f"  (default {field.default})" if not field.default_factory else ""
