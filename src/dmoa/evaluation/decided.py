@@ -31,7 +31,7 @@ GREEDY = alone(greedy=True)
 
 
 @dataclass(frozen=True)
-class Network:
+class StudiedNetwork:
     """Devices with these LLMs; the name of the team under which outcomes stand."""
 
     team: str
@@ -67,13 +67,13 @@ class Network:
         return Job(owner_team, self.way, question, device)
 
 
-def networks(study: Study) -> list[Network]:
+def networks(study: Study) -> list[StudiedNetwork]:
     """The networks of the teams that are asked for."""
     found = []
     if "diverse" in study.teams:
-        found.append(Network("diverse", study.llms))
+        found.append(StudiedNetwork("diverse", study.llms))
     if "same" in study.teams:
-        found += [Network(llm, (llm,) * len(study.llms)) for llm in study.llms]
+        found += [StudiedNetwork(llm, (llm,) * len(study.llms)) for llm in study.llms]
     return found
 
 
@@ -143,7 +143,7 @@ class Decided:
 
     async def _ask(
         self,
-        network: Network,
+        network: StudiedNetwork,
         questions: Sequence[pocketqa.Question],
         outcomes: Outcomes,
         jobs: list[Job],
@@ -158,7 +158,7 @@ class Decided:
         finally:
             await experiment.close()
 
-    def _exam_jobs(self, network: Network) -> list[Job]:
+    def _exam_jobs(self, network: StudiedNetwork) -> list[Job]:
         devices = [*dict.fromkeys(network.llms.index(llm) for llm in network.llms)]
         singles = [
             Job(network.llms[device], GREEDY, i, device)
@@ -171,12 +171,12 @@ class Decided:
             for i in range(len(self.exam))
         ]
 
-    def _exam_team(self, network: Network, aggregator: int) -> str:
+    def _exam_team(self, network: StudiedNetwork, aggregator: int) -> str:
         return f"{network.team} by {network.llms[aggregator]}"
 
     # --- what is decided -----------------------------------------------------------------
 
-    def standings(self, network: Network) -> Standings:
+    def standings(self, network: StudiedNetwork) -> Standings:
         """What examinations found."""
         known = Standings()
         for device, card in enumerate(network.cards.values()):
@@ -192,7 +192,7 @@ class Decided:
                     known.note(subject, Outcome(i, question.group, bool(outcome.right), float(i)))
         return known
 
-    def view_of(self, network: Network, known: Standings, owner: int) -> View:
+    def view_of(self, network: StudiedNetwork, known: Standings, owner: int) -> View:
         """What one device knows: its own committee is a candidate, and the best one's."""
         rights = [known.record(card.subject).right() for card in network.cards.values()]
         best = rights.index(max(rights))
@@ -200,7 +200,7 @@ class Decided:
         own, now = list(network.cards)[owner], float(len(self.exam))
         return view(known, own, network.cards.values(), now, plans)
 
-    def _decisions(self, network: Network) -> list[tuple[int, Plan, str, Job]]:
+    def _decisions(self, network: StudiedNetwork) -> list[tuple[int, Plan, str, Job]]:
         known = self.standings(network)
         views = [self.view_of(network, known, owner) for owner in range(len(network.llms))]
         found = []
