@@ -239,7 +239,7 @@ async def test_keys_are_asked_for_everywhere_but_for_health() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_cancels_its_work_everywhere(stream: bool) -> None:
-    async with served(4, seconds=5.0) as s:
+    async with served(4, seconds=60.0) as s:
         body = json.dumps({"model": "dmoa-m2-k3", "messages": ASK, "stream": stream}).encode()
         _, writer = await asyncio.open_connection("127.0.0.1", s.port)
         writer.write(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import psutil
 import pytest
 import zenoh
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +24,7 @@ from dmoa.network.messages import Refused, encode
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import DeviceProcess, LocalNetwork, free_ports
 from dmoa.trust import personal
+from tests.leftovers import left_behind
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
 pytestmark = pytest.mark.processes
@@ -396,7 +396,7 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
 @pytest.mark.real
 async def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path: Path) -> None:
     builtin.get("smollm2")
-    before = {p.pid for p in psutil.process_iter()}
+    before = left_behind()
     scratch = {"TMPDIR": str(tmp_path), "COLUMNS": "110"}
     status, out, err = await run_cli(
         *("demo", "--devices", "3", "Name two fruits."), environment=scratch
@@ -405,12 +405,7 @@ async def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path: Path) -
     for shown in ("ada's user asks", "layer 1/1", "bob", "cyd", "What the answers cost", "dmoa up"):
         assert shown in out, out
     assert not list(tmp_path.iterdir()), "files were left behind"
-    left = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if p.pid not in before and "dmoa" in " ".join(p.info["cmdline"] or [])
-    ]
-    assert not left
+    assert set(left_behind()) <= set(before), "processes were left behind"
 
 
 async def test_an_unpatched_client_of_a_dead_node_gets_a_clear_error() -> None:
