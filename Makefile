@@ -15,7 +15,7 @@ test: $(STAMP)  ## all tests
 	@$(BIN)/dmoa models get smollm2
 	@$(BIN)/pytest
 
-quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies: under a minute
+quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies
 	@$(BIN)/pytest -m "not (real or processes or slow)"
 
 clients: $(CLIENTS)/.installed  ## real clients and servers of other people, through a real node
