@@ -1,6 +1,7 @@
 """A device examines networks of LLMs with known skills, and decides."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -116,6 +117,87 @@ def test_own_questions_that_come_late_are_asked_too_and_change_no_earlier_one() 
             examiner.answered(step, "V3", 1.0, now)
     assert all(len(texts) == 1 for texts in said.values())
     assert sum("Which valve" in text for texts in said.values() for text in texts) == 10
+
+
+VALVES = [OwnQuestion(f"Which valve is at {j}?", ("V3",), "plant") for j in range(40)]
+
+
+def asked_on(examiner: Examiner, knows: Knows, now: float, most: int) -> list[Step]:
+    """The next questions, answered; fewer if there are no more."""
+    steps: list[Step] = []
+    for _ in range(10 * most):
+        now = max(now + 0.1, examiner.kept.schedule.not_before)
+        if len(steps) < most and (step := examiner.next(now, CARDS, CARDS.keys())):
+            steps.append(step)
+            examiner.answered(step, answer(step.ask.plan, step, knows), 1.0, now)
+    return steps
+
+
+def users(steps: list[Step]) -> list[Step]:
+    return [step for step in steps if step.question.topic == "plant"]
+
+
+def test_own_questions_that_come_late_to_a_well_known_network_are_asked_at_once() -> None:
+    knows = coins({"ada": 0.3, "bob": 0.35, "cyd": 0.6, "dan": 0.4})
+    examiner, now = examined(knows)
+    assert not asked_on(examiner, knows, now, 10), "everybody is known well"
+    examiner.add(VALVES)
+    steps = asked_on(examiner, knows, now, 2000)
+    alone_steps = [step for step in users(steps) if step.ask.plan.method == "alone"]
+    asked = Counter(step.ask.plan.aggregator for step in alone_steps[: len(CARDS) * 30])
+    assert all(count >= 25 for count in asked.values()), "nobody waits for the others"
+    each = Counter((step.ask.subject, step.question.index) for step in users(steps))
+    assert set(each.values()) == {1}
+    assert sum(step.ask.plan == alone("ada") for step in users(steps)) == len(VALVES)
+    drawn = [step for step in steps if step.question.topic != "plant"]
+    assert all(step.ask.plan.method != "alone" for step in drawn), "only plans that are new"
+
+
+def test_own_questions_are_half_of_the_examinations_while_others_are_wanted() -> None:
+    examiner = Examiner("ada", Kept(seed="secret"), AMPLE)
+    examiner.add(VALVES)
+    steps = asked_on(examiner, coins(dict.fromkeys(CARDS, 0.5)), 0.0, 120)
+    assert 40 <= len(users(steps)) <= 80
+
+
+def test_who_is_hopeless_in_the_users_questions_is_not_asked_all_of_them() -> None:
+    knows: Knows = lambda name, topic, number: (topic == "plant") != (name == "ada")  # noqa: E731
+    examiner, now = examined(knows)
+    examiner.add([OwnQuestion(f"Which valve is {j}?", ("V3",), "plant") for j in range(200)])
+    asked = Counter(step.ask.subject for step in users(asked_on(examiner, knows, now, 3000)))
+    assert asked[CARDS["ada"].subject] == 200, "the own device is what others are compared with"
+    assert asked[CARDS["bob"].subject] == 200, "good at the user's, if not at drawn ones"
+    examiner, now = examined(lambda name, topic, number: not knows(name, topic, number))
+    examiner.add([OwnQuestion(f"Which valve is {j}?", ("V3",), "plant") for j in range(200)])
+    steps = asked_on(examiner, lambda n, t, i: not knows(n, t, i), now, 3000)
+    asked = Counter(step.ask.subject for step in users(steps))
+    assert 30 <= asked[CARDS["bob"].subject] <= 40
+
+
+def test_a_newcomer_and_a_new_model_have_the_users_questions_too() -> None:
+    knows = coins(dict.fromkeys([*CARDS, "eve"], 0.5))
+    examiner, now = examined(knows)
+    examiner.add(VALVES)
+    asked_on(examiner, knows, now, 3000)
+    cards = CARDS | {"dan": Card("dan", "dan", "another")}
+    now, count = now + 86400.0, 0
+    for _ in range(3000):
+        now = max(now + 0.1, examiner.kept.schedule.not_before)
+        if step := examiner.next(now, cards, cards.keys()):
+            count += step.ask.subject == cards["dan"].subject and step.question.topic == "plant"
+            examiner.answered(step, answer(step.ask.plan, step, knows), 1.0, now)
+    assert count == len(VALVES)
+
+
+def test_harder_questions_of_the_user_are_no_fall_in_skill() -> None:
+    knows: Knows = lambda name, topic, number: topic != "plant"  # noqa: E731
+    examiner, now = examined(knows)
+    before = examiner.standings.record(CARDS["bob"].subject).asked()
+    examiner.add(VALVES)
+    asked_on(examiner, knows, now, 3000)
+    record = examiner.standings.record(CARDS["bob"].subject)
+    assert record.changes == 0
+    assert record.asked() == before + len(VALVES)
 
 
 def test_a_failure_leaves_no_outcome_and_is_asked_again() -> None:
