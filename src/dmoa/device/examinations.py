@@ -12,7 +12,7 @@ import copy
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dmoa.device.device import Device
@@ -114,9 +114,9 @@ class Examinations:
         """The user's own questions."""
         return list(self._examiner.kept.own.values())
 
-    def rate(self, card: Card, *, good: bool) -> None:
-        """The user's rating of an answer that one device gave."""
-        self._examiner.rate(card, good, self._clock())
+    def rate(self, plan: Plan, cards: Mapping[str, Card], *, good: bool) -> None:
+        """The user's rating of a plan's answer; `cards` of its devices, as they were."""
+        self._examiner.rate(plan, cards, good, self._clock())
         self._keep()
 
     def add(self, questions: Sequence[OwnQuestion]) -> None:

@@ -72,9 +72,13 @@ class Card:
 def plan_subject(plan: Plan, cards: Mapping[str, Card]) -> str:
     """Under which a plan's outcomes stand: its shape, and its devices with their models.
 
+    One device alone stands under its own subject.
+
     Raises:
         KeyError: a device of the plan has no card.
     """
+    if plan.method == "alone":
+        return cards[plan.aggregator].subject
     members = "\t".join(cards[device].subject for device in plan.devices)
     shape = f"{plan.method} {plan.layers} {plan.proposers}"
     return f"{shape}\t{cards[plan.aggregator].subject}\t{members}"

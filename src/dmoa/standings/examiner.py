@@ -18,7 +18,7 @@ import msgspec
 
 from dmoa.policies.plans import Plan
 from dmoa.standings.candidates import worth_examining
-from dmoa.standings.decision import Card, Held, View, view
+from dmoa.standings.decision import Card, Held, View, plan_subject, view
 from dmoa.standings.grading import is_right
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.questions import Question, question
@@ -122,9 +122,16 @@ class Examiner:
         """Somebody did not want to answer."""
         self._schedule.refused(step.ask, now)
 
-    def rate(self, card: Card, good: bool, now: float) -> None:
-        """The user's rating of an answer that one device gave."""
-        self.standings.rate(card.subject, good, now)
+    def rate(self, plan: Plan, cards: Mapping[str, Card], good: bool, now: float) -> None:
+        """The user's rating of a plan's answer, which is nobody's who only took part in it.
+
+        Args:
+            plan: who answered, and how.
+            cards: of its devices, as they were.
+            good: whether it was.
+            now: Unix time, seconds.
+        """
+        self.standings.rate(plan_subject(plan, cards), good, now)
 
     def add(self, questions: Sequence[OwnQuestion]) -> None:
         """Take the user's own questions, as `questions.own` reads them."""

@@ -144,15 +144,17 @@ class Schedule:
             return None
         self._forget(now)
         service = seconds or {}
+        room = self._room(now, idle, len(cards))
         able = [
             plan
             for plan in (*map(alone, cards), *plans)
             if plan.members <= cards.keys()
             and all(
-                self._may(d, n, now, idle, service, len(cards)) for d, n in work_of(plan).items()
+                inferences * service.get(device, self.budget.service) <= room.get(device, -1.0)
+                for device, inferences in work_of(plan).items()
             )
         ]
-        subjects = {self._subject(plan, cards): plan for plan in able}
+        subjects = {plan_subject(plan, cards): plan for plan in able}
         for subject in [s for s in subjects if self.state.refusals.get(s, (0, 0.0))[1] > now]:
             del subjects[subject]
         ask = self._lost(subjects, now)
@@ -209,21 +211,17 @@ class Schedule:
 
     # --- who may be asked --------------------------------------------------------------------
 
-    def _may(
-        self,
-        device: str,
-        inferences: float,
-        now: float,
-        idle: Collection[str],
-        service: Mapping[str, float],
-        devices: int,
-    ) -> bool:
-        if device not in idle or self.state.refusals.get(device, (0, 0.0))[1] > now:
-            return False
-        spent = self.state.spent.get(device, [])
-        needed = sum(s for _, s in spent) + inferences * service.get(device, self.budget.service)
+    def _room(self, now: float, idle: Collection[str], devices: int) -> dict[str, float]:
+        """Seconds that each device may still be asked for today; those only that may be asked."""
         # Every device may examine every other, and all of them together keep to the share.
-        return len(spent) < self.budget.per_day and needed <= self.budget.share * DAY / devices
+        most = self.budget.share * DAY / devices
+        room = {}
+        for device in idle:
+            spent = self.state.spent.get(device, [])
+            refused_until = self.state.refusals.get(device, (0, 0.0))[1]
+            if refused_until <= now and len(spent) < self.budget.per_day:
+                room[device] = most - sum(seconds for _, seconds in spent)
+        return room
 
     def _spend(self, ask: Ask, seconds: float, now: float) -> None:
         for device in ask.plan.members:
@@ -240,11 +238,6 @@ class Schedule:
                 del self.state.spent[device]
 
     # --- what is asked -----------------------------------------------------------------------
-
-    def _subject(self, plan: Plan, cards: Mapping[str, Card]) -> str:
-        if plan.method == "alone":
-            return cards[plan.aggregator].subject
-        return plan_subject(plan, cards)
 
     def _lost(self, subjects: Mapping[str, Plan], now: float) -> Ask | None:
         """What was begun long ago and never finished."""
