@@ -30,6 +30,9 @@ KNOWN_WELL = 60.0
 HOPELESS = 0.05
 """What beats the best LLM alone with less probability than this is not asked on."""
 HOPELESS_AFTER = 30.0
+AHEAD = 5
+"""Questions that the own device may be ahead of its peers. One that examines itself on and on is
+busy, and so are its peers: measured live, slow LLMs had 60 own answers each and none of others."""
 USERS_SHARE = 0.5
 """Of the examinations that are the user's own questions, as long as there are any left."""
 TRIES = 3
@@ -301,19 +304,20 @@ class Schedule:
         own = standings.record(cards[self.own].subject)
         singles = [standings.record(card.subject) for card in cards.values()]
         best = max(singles, key=lambda record: record.skill(now).mean)
+        most = self._peers_known(cards, standings, now) + AHEAD
         wanted: list[tuple[float, float, Ask]] = []
         for subject, plan in subjects.items():
             if subject in self.state.under_way:
                 continue
             record = standings.record(subject)
             known = _weight(record, now)
-            if known >= KNOWN_WELL:
+            mine = plan == alone(self.own)
+            if known >= (min(KNOWN_WELL, most) if mine else KNOWN_WELL):
                 continue
             if plan.method != "alone" and (
                 _is_hopeless(record, best, now) or not _are_known(plan, cards, standings)
             ):
                 continue
-            mine = plan == alone(self.own)
             question = self._fresh(own) if mine else _follow(record, own)
             if question is not None:
                 # Plans cost more and matter only when their members are known.
@@ -324,6 +328,15 @@ class Schedule:
         ask = min(wanted, key=lambda entry: entry[:2])[2]
         self.state.fresh = max(self.state.fresh, ask.question + 1)
         return ask
+
+    def _peers_known(self, cards: Mapping[str, Card], standings: Standings, now: float) -> float:
+        """Outcomes, faded, of the peer that is known best; without end if nobody can be asked."""
+        known = [
+            _weight(standings.record(card.subject), now)
+            for device, card in cards.items()
+            if device != self.own and self.state.refusals.get(device, (0, 0.0))[1] <= now
+        ]
+        return max(known, default=KNOWN_WELL)
 
     def _fresh(self, own: Record) -> int:
         return max(self.state.fresh, 1 + max(own.answers(), default=-1))
