@@ -195,8 +195,7 @@ class Committees:
     def _refusal(self, services: float) -> QueueFull:
         seconds = self._device.loads.seconds(services)
         return QueueFull(
-            "the network has more work than an answer is worth waiting for; it will have room in"
-            f" {seconds:.0f} s, and a request with more patience has it earlier",
+            "there is more work than an answer is worth waiting for; more patience waits longer",
             seconds,
         )
 
