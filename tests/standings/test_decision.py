@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from dmoa.policies.plans import Load, Plan, alone, choosing, committee
-from dmoa.standings.decision import NOTHING_HELD, Card, Held, View, decide, plan_subject, view
+from dmoa.standings.decision import (
+    NOTHING_HELD,
+    Card,
+    Held,
+    View,
+    decide,
+    decide_idle,
+    plan_subject,
+    view,
+)
 from dmoa.standings.outcomes import Outcome, Standings
 
 CARDS = {name: Card(name, name, f"model of {name}") for name in ("ada", "bob", "cyd")}
@@ -39,20 +48,21 @@ def examined(
 
 
 def test_until_something_is_known_the_own_llm_answers() -> None:
-    decision = decide(view(Standings(), "ada", CARDS.values(), 0.0, [TEAM]))
+    decision = decide_idle(view(Standings(), "ada", CARDS.values(), 0.0, [TEAM]))
     assert decision.plan == alone("ada")
     assert decision.why.startswith("too little is known")
 
 
 def test_a_far_better_peer_is_asked_alone() -> None:
-    decision = decide(examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60))
+    decision = decide_idle(examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60))
     assert decision.plan == alone("cyd")
     assert decision.why == "cyd's LLM was right in 47 of 60 questions, this one's in 19"
 
 
 def test_a_peer_that_was_only_lucky_is_not() -> None:
     left = sum(
-        decide(examined(independent(ada=0.6, bob=0.6, cyd=0.55), 60, seed)).plan != alone("ada")
+        decide_idle(examined(independent(ada=0.6, bob=0.6, cyd=0.55), 60, seed)).plan
+        != alone("ada")
         for seed in range(200)
     )
     assert left <= 20
@@ -61,13 +71,13 @@ def test_a_peer_that_was_only_lucky_is_not() -> None:
 def test_a_strong_owner_keeps_its_own_llm() -> None:
     for seed in range(100):
         made = examined(independent(ada=0.78, bob=0.36, cyd=0.17), 60, seed, plans=(TEAM,))
-        assert decide(made).plan == alone("ada")
+        assert decide_idle(made).plan == alone("ada")
 
 
 def test_a_weak_owner_finds_the_strong_peer_in_sixty_questions() -> None:
     for seed in range(100):
         made = examined(independent(ada=0.36, bob=0.17, cyd=0.78), 60, seed)
-        assert decide(made).plan == alone("cyd")
+        assert decide_idle(made).plan == alone("cyd")
 
 
 def complementary(rng: random.Random, topic: str) -> Mapping[object, bool]:
@@ -76,7 +86,7 @@ def complementary(rng: random.Random, topic: str) -> Mapping[object, bool]:
 
 
 def test_a_committee_that_is_better_on_the_same_questions_is_taken() -> None:
-    decision = decide(examined(complementary, 200, plans=(TEAM, VOTE)))
+    decision = decide_idle(examined(complementary, 200, plans=(TEAM, VOTE)))
     assert decision.plan == TEAM
     assert "it won" in decision.why
 
@@ -86,7 +96,7 @@ def test_a_committee_that_only_repeats_its_best_member_is_not() -> None:
         right = rng.random() < 0.6
         return {"ada": right, "bob": right, "cyd": right, TEAM: right}
 
-    decision = decide(examined(same, 200, plans=(TEAM,)))
+    decision = decide_idle(examined(same, 200, plans=(TEAM,)))
     assert decision.plan == alone("ada")
     assert decision.why.endswith("committees have not been better")
 
@@ -103,8 +113,8 @@ def by_topic(rng: random.Random, topic: str) -> Mapping[object, bool]:
 
 def test_topics_count_where_they_help() -> None:
     made = examined(by_topic, 240)
-    assert {decide(made, topic=t).plan.aggregator for t in TOPICS} == {"ada", "bob", "cyd"}
-    assert decide(made, topic="poetry").topic == ""
+    assert {decide_idle(made, topic=t).plan.aggregator for t in TOPICS} == {"ada", "bob", "cyd"}
+    assert decide_idle(made, topic="poetry").topic == ""
 
 
 def test_topics_do_not_count_where_they_do_not_help() -> None:
@@ -117,8 +127,8 @@ def test_topics_do_not_count_where_they_do_not_help() -> None:
 
 def test_who_may_not_be_asked_is_not() -> None:
     made = examined(independent(ada=0.35, bob=0.7, cyd=0.8), 60)
-    assert decide(made, may_ask=lambda peer: peer != "cyd").plan == alone("bob")
-    local = decide(made, may_ask=lambda peer: False)
+    assert decide_idle(made, may_ask=lambda peer: peer != "cyd").plan == alone("bob")
+    local = decide_idle(made, may_ask=lambda peer: False)
     assert local.plan == alone("ada")
     assert "cannot be asked" in local.why
 
@@ -126,6 +136,7 @@ def test_who_may_not_be_asked_is_not() -> None:
 def test_a_busy_peer_is_passed_over_and_that_is_said() -> None:
     made = examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60)
     decision = decide(made, load=Load({"cyd": 1000.0}))
+    assert decision
     assert decision.plan == alone("ada")
     assert "is busier" in decision.why
 
@@ -136,14 +147,14 @@ def test_what_a_card_claims_of_its_model_changes_nothing() -> None:
         known.note(CARDS["ada"].subject, Outcome(question, "", True, 0.0))
         known.note(CARDS["cyd"].subject, Outcome(question, "", False, 0.0))
     boaster = Card("cyd", "cyd (the best)", "gpt-9-ultra")
-    decision = decide(view(known, "ada", [CARDS["ada"], boaster], 0.0))
+    decision = decide_idle(view(known, "ada", [CARDS["ada"], boaster], 0.0))
     assert decision.plan == alone("ada")
 
 
 @pytest.mark.parametrize("questions", [0, 5, 9])
 def test_few_questions_are_no_ground_to_leave(questions: int) -> None:
     made = examined(lambda rng, topic: {"ada": False, "cyd": True}, questions)
-    assert decide(made).plan == alone("ada")
+    assert decide_idle(made).plan == alone("ada")
 
 
 # --- what was chosen is held -------------------------------------------------------------------
@@ -160,7 +171,7 @@ def history(
             known.note(plan_subject(plan, CARDS), Outcome(question, "", right, 0.0))
         made = view(known, "ada", CARDS.values(), 0.0, plans, held)
         held = made.held if holds else NOTHING_HELD
-        chosen.append(decide(made).plan)
+        chosen.append(decide_idle(made).plan)
     return chosen
 
 
@@ -231,20 +242,20 @@ def test_a_held_peer_is_kept_without_credible_reason_and_left_with_one() -> None
     ):
         known = record_of({"ada": ada, "bob": bob, "cyd": cyd})
         made = view(known, "ada", CARDS.values(), 0.0, held=held)
-        assert decide(made).plan == alone(taken)
+        assert decide_idle(made).plan == alone(taken)
         assert made.held.single == ("" if taken == "ada" else taken)
         free = view(known, "ada", CARDS.values(), 0.0)
-        assert decide(free).plan != alone("cyd")
+        assert decide_idle(free).plan != alone("cyd")
 
 
 def test_one_that_is_away_for_a_while_is_held_when_it_comes_back() -> None:
     known = record_of({"ada": 30, "bob": 10, "cyd": 31})
     here = [CARDS["ada"], CARDS["bob"]]
     away = view(known, "ada", here, 0.0, held=Held("cyd", TEAM))
-    assert decide(away).plan == alone("ada")
+    assert decide_idle(away).plan == alone("ada")
     assert away.held == Held("cyd", TEAM)
     back = view(known, "ada", CARDS.values(), 0.0, held=away.held)
-    assert decide(back).plan == alone("cyd")
+    assert decide_idle(back).plan == alone("cyd")
 
 
 def team_record(wins: int, losses: int) -> Standings:
@@ -259,18 +270,18 @@ def test_a_held_committee_stays_while_it_is_worth_its_inferences() -> None:
     for wins, losses, kept, taken_anew in ((12, 6, True, False), (7, 6, False, False)):
         known = team_record(wins, losses)
         made = view(known, "ada", CARDS.values(), 0.0, [TEAM], Held("", TEAM))
-        assert (decide(made).plan == TEAM) == kept
+        assert (decide_idle(made).plan == TEAM) == kept
         assert (made.held.plan == TEAM) == kept
         free = view(known, "ada", CARDS.values(), 0.0, [TEAM])
-        assert (decide(free).plan == TEAM) == taken_anew
+        assert (decide_idle(free).plan == TEAM) == taken_anew
 
 
 def test_bad_ratings_of_a_committee_undo_it_and_no_member() -> None:
     known = team_record(20, 2)
     made = view(known, "ada", CARDS.values(), 0.0, [TEAM])
-    assert decide(made).plan == TEAM
+    assert decide_idle(made).plan == TEAM
     for _ in range(80):
         known.rate(plan_subject(TEAM, CARDS), False, 0.0)
     after = view(known, "ada", CARDS.values(), 0.0, [TEAM], made.held)
-    assert decide(after).plan == alone("ada")
+    assert decide_idle(after).plan == alone("ada")
     assert after.candidates[0] == made.candidates[0], "the members stand as they stood"

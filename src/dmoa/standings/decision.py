@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from dmoa.policies.law import PATIENCE
 from dmoa.policies.plans import (
     LEVEL,
-    PATIENCE,
     UNLOADED,
     Candidate,
     Load,
@@ -125,6 +125,10 @@ class View:
     pairs: dict[Plan, Pair] = field(default_factory=dict)
     held: Held = NOTHING_HELD
 
+    def of(self, topic: str) -> list[Candidate]:
+        """Every candidate of a topic's prompts, those for any topic included."""
+        return [*self.by_topic.get(topic, []), *self.candidates]
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -223,10 +227,10 @@ def _several_qualities(
 ) -> list[Candidate]:
     """What plans of several can be counted on for, beside the best single one and what is held."""
     needed = level_among(len(several), level)
-    able = {plan: made.pairs[plan] for plan in several if made.pairs[plan].shared >= LEAST_ASKED}
-    mean = {plan: reference + pair.difference for plan, pair in able.items()}
+    asked = {plan: made.pairs[plan] for plan in several if made.pairs[plan].shared >= LEAST_ASKED}
+    mean = {plan: reference + pair.difference for plan, pair in asked.items()}
     found = []
-    for plan, pair in able.items():
+    for plan, pair in asked.items():
         quality = mean[plan]
         if plan != held:
             quality = counted(quality, reference, pair.chance, needed)
@@ -249,7 +253,7 @@ def _by_topic(
     A topic is told apart only where that is measured to help; all comparisons together are
     wrong as seldom as one. One that is held stays until the overall choice looks better.
     """
-    choice = best(made.candidates).plan
+    choice = _idle_choice(made.candidates)
     if choice.method != "alone":
         return {}
     mine = records[choice.aggregator]
@@ -273,14 +277,19 @@ def _by_topic(
 
 def _held(made: View, reference: str, before: Held) -> Held:
     """What is held from now on; who is away for a while is not forgotten."""
-    choice = best(made.candidates).plan
+    choice = _idle_choice(made.candidates)
     single, plan = reference, choice if choice.method != "alone" else None
     if reference == made.own:
         single = "" if before.single in made.cards else before.single
     if plan is None and before.plan is not None and not before.plan.members <= made.cards.keys():
         plan = before.plan
-    topics = {topic: best(able).plan.aggregator for topic, able in made.by_topic.items()}
+    topics = {topic: _idle_choice(of).aggregator for topic, of in made.by_topic.items()}
     return Held(single, plan, topics)
+
+
+def _idle_choice(candidates: Sequence[Candidate]) -> Plan:
+    """What is taken of all candidates while nobody is busy."""
+    return (best(candidates) or candidates[0]).plan
 
 
 def _of_topic(record: Record, topic: str) -> Record:
@@ -294,43 +303,61 @@ def decide(
     may_ask: Callable[[str], bool] = lambda device: True,
     load: Load = UNLOADED,
     patience: float = PATIENCE,
-) -> Decision:
-    """The plan of one prompt.
+) -> Decision | None:
+    """The plan of one prompt; None if none is worth what its work costs now.
 
     Args:
         made: what is known.
         topic: that the prompt is taken for, or "".
         may_ask: whether a peer is alive and may be asked this; the own device always may.
         load: how busy devices are.
-        patience: V of `policies.plans`.
+        patience: V of `policies.law`.
     """
-    told = topic in made.by_topic
-    candidates = made.by_topic[topic] if told else made.candidates
-    able = [c for c in candidates if possible(c.plan, made.own, may_ask)]
-    if told and not able:
-        told, able = False, [c for c in made.candidates if possible(c.plan, made.own, may_ask)]
-    taken = best(able, load, patience)
-    return Decision(
-        taken.plan, reason(made, taken.plan, able), taken.quality, topic if told else ""
+    told = topic in made.by_topic and any(
+        possible(c.plan, made.own, may_ask) for c in made.by_topic[topic]
     )
+    candidates = able(made, topic, may_ask)
+    taken = best(candidates, load, patience)
+    if taken is None:
+        return None
+    return Decision(
+        taken.plan, reason(made, taken.plan, candidates), taken.quality, topic if told else ""
+    )
+
+
+def decide_idle(
+    made: View, *, topic: str = "", may_ask: Callable[[str], bool] = lambda device: True
+) -> Decision:
+    """The plan of a prompt while nobody is busy: nothing is refused then; see `decide`."""
+    own = alone(made.own)
+    reason = "every LLM was wrong in nearly all questions, so this device's answers"
+    return decide(made, topic=topic, may_ask=may_ask) or Decision(own, reason, 0.0)
+
+
+def able(made: View, topic: str, may_ask: Callable[[str], bool]) -> list[Candidate]:
+    """The candidates of a prompt that can be carried out, of its topic where there are such."""
+    for candidates in (made.by_topic.get(topic, []), made.candidates):
+        if found := [c for c in candidates if possible(c.plan, made.own, may_ask)]:
+            return found
+    return []
 
 
 def best_single(made: View, may_ask: Callable[[str], bool] = lambda device: True) -> Decision:
     """The one device that is known to be the best, busy or not; see `decide`."""
     singles = [c for c in made.candidates if c.plan.method == "alone"]
-    able = [c for c in singles if possible(c.plan, made.own, may_ask)]
-    taken = best(able)
-    return Decision(taken.plan, reason(made, taken.plan, able), taken.quality)
+    there = [c for c in singles if possible(c.plan, made.own, may_ask)]
+    taken = best(there) or there[0]
+    return Decision(taken.plan, reason(made, taken.plan, there), taken.quality)
 
 
 # --- why -------------------------------------------------------------------------------------
 
 
-def reason(made: View, plan: Plan, able: Sequence[Candidate]) -> str:
+def reason(made: View, plan: Plan, there: Sequence[Candidate]) -> str:
     """Why a plan is taken, in a sentence with the numbers that it rests on."""
     own = alone(made.own)
     if plan == own:
-        return f"{_own_reason(made, able)}{_committees(made)}"
+        return f"{_own_reason(made, there)}{_committees(made)}"
     if plan.method == "alone":
         card = made.cards[plan.aggregator]
         mine = f"this one's in {made.right[own]}"
@@ -355,7 +382,7 @@ def _called(plan: Plan) -> str:
     )
 
 
-def _own_reason(made: View, able: Sequence[Candidate]) -> str:
+def _own_reason(made: View, there: Sequence[Candidate]) -> str:
     own = alone(made.own)
     others = [c.plan for c in made.candidates if c.plan.method == "alone" and c.plan != own]
     if not others:
@@ -369,7 +396,7 @@ def _own_reason(made: View, able: Sequence[Candidate]) -> str:
     quality = {c.plan: c.quality for c in made.candidates}
     if quality[best_other] <= quality[own]:
         return known
-    if all(c.plan != best_other for c in able):
+    if all(c.plan != best_other for c in there):
         return f"{known}, but {name} cannot be asked"
     return f"{known}, but {name} is busier"
 
