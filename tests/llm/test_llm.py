@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import json
 import operator
 import random
 import shutil
@@ -32,7 +33,7 @@ from dmoa.llm.upstream import Upstream
 from dmoa.protocol.conversation import Constraints, Message, Sampling
 from tests.cluster import Cluster
 from tests.llm.talking import say
-from tests.served import served
+from tests.served import served, served_by
 
 ASK = [Message(role="user", content="What is 3 + 4? Answer with a number.")]
 COLD = Sampling(temperature=0.0, max_tokens=12)
@@ -136,12 +137,33 @@ async def test_a_real_model_makes_vectors_beside_answers_that_stay_the_same() ->
 async def test_a_real_model_whose_template_knows_no_tools_says_so() -> None:
     async with loaded(context_length=1024) as llm:
         assert llm.info.capabilities.tools is False
-        tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+        tool: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
         said = await say(llm, sampling=Sampling(max_tokens=4), constraints=Constraints([tool]))
         assert said.end is not None
         assert said.end.notes == [
             "the model's template has no place for tools, so it has not seen them"
         ]
+        tool["function"]["parameters"] = {
+            "type": "object",
+            "properties": {"city": {"enum": ["Oslo", "Rome"]}},
+            "required": ["city"],
+        }
+        async with served_by(llm) as (api, _):
+            choices: list[Any] = ["required", {"type": "function", "function": {"name": "f"}}]
+            for choice in choices:
+                answer = await api.client.chat.completions.create(
+                    model="smollm2",
+                    messages=[{"role": "user", "content": "Weather in Oslo?"}],
+                    tools=[tool],
+                    tool_choice=choice,
+                    max_tokens=40,
+                    temperature=0,
+                )
+                assert answer.choices[0].finish_reason == "tool_calls"
+                (call,) = answer.choices[0].message.tool_calls or []
+                assert call.type == "function"
+                assert call.function.name == "f"
+                assert json.loads(call.function.arguments)["city"] in ("Oslo", "Rome")
 
 
 @pytest.mark.real

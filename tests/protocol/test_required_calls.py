@@ -120,9 +120,18 @@ def test_another_function_than_the_named_one_is_not_passed_on() -> None:
     assert "calls 'add' and not weather" in cluster.llms[0].asked[-1][-1].content
 
 
-def test_an_answer_that_was_cut_at_its_length_says_so() -> None:
-    _, last, _ = asked(PROSE, sampling=Sampling(max_tokens=2))
-    assert (last.text, last.finish_reason) == ("It is", "length")
+def test_prose_that_was_cut_at_its_length_is_asked_for_once_more() -> None:
+    written = '{"name":"add","arguments":{"a":2}}'
+    _, last, cluster = asked(PROSE, written, sampling=Sampling(max_tokens=2))
+    assert names(last) == ["add"]
+    assert "calls none of weather, add within 2 tokens" in cluster.llms[0].asked[-1][-1].content
+
+
+def test_thoughts_alone_that_were_cut_at_their_length_say_so() -> None:
+    thought = ScriptedAnswer(reasoning="hm what could it be")
+    _, last, cluster = asked(thought, sampling=Sampling(max_tokens=2))
+    assert (last.text, last.finish_reason) == ("", "length")
+    assert len(cluster.llms[0].asked) == 1
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none", {"type": "custom"}])

@@ -38,14 +38,19 @@ class RequiredCall:
         return any(part.function and part.function.name in self._tools for part in parts or [])
 
     def check(self, answer: Answer) -> tuple[Answer, str | None]:
-        """See `Form.check`; a call that is written out as the text counts as one."""
-        if answer.finish_reason not in ("stop", "tool_calls"):
+        """See `Form.check`; a call that is written out as the text counts as one.
+
+        Prose that was cut is wrong, too: it went on until its length because nothing forced a call.
+        """
+        cut = answer.finish_reason == "length"
+        if answer.finish_reason == "content_filter" or (cut and not _is_prose(answer)):
             return answer, None
         if not answer.tool_calls:
             text, fault = self._form().read(answer.text)
             if fault is None:
                 return _as_call(answer, text), None
-            return answer, f"it calls none of {', '.join(self._tools)}"
+            where = f" within {answer.usage.completion_tokens} tokens" if cut else ""
+            return answer, f"it calls none of {', '.join(self._tools)}{where}"
         named = [part.function.name for part in answer.tool_calls if part.function]
         for name in named:
             if name and name not in self._tools:
@@ -118,6 +123,10 @@ def _call_schema(name: str, function: dict[str, Any]) -> dict[str, Any]:
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
+
+
+def _is_prose(answer: Answer) -> bool:
+    return bool(answer.text) and not answer.tool_calls
 
 
 def _stands_alone(schema: Any) -> bool:
