@@ -48,8 +48,8 @@ class Api:
         """Without a path."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def raw(self, request: bytes) -> Response:
-        """Send bytes, and read the response to its end."""
+    async def raw(self, request: bytes, *, only_head: bool = False) -> Response:
+        """Send bytes, and read the response to its end, or its head."""
         async with asyncio.timeout(30):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
@@ -58,7 +58,9 @@ class Api:
                 head = await reader.readuntil(b"\r\n\r\n")
                 status, *lines = head.decode().split("\r\n")
                 headers = dict(line.lower().split(": ", 1) for line in lines if line)
-                if headers.get("transfer-encoding") == "chunked":
+                if only_head:
+                    body = b""
+                elif headers.get("transfer-encoding") == "chunked":
                     body = await _chunked(reader)
                 else:
                     body = await reader.readexactly(int(headers.get("content-length", "0")))

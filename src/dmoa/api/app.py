@@ -14,12 +14,14 @@ from starlette.types import ASGIApp
 
 from dmoa.api import models, standings
 from dmoa.api.anthropic.endpoint import Messages
+from dmoa.api.anthropic.models import AnthropicModel, AnthropicModelList, asks_so, page
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.making import PromptDefaults, PromptMaker
 from dmoa.api.metrics import Metrics
+from dmoa.api.ollama.embeddings import OllamaEmbeddings
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
 from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
@@ -109,12 +111,16 @@ def all_operations(
     prompts = Prompts(device, PromptMaker(device, committees, defaults))
 
     async def list_models(request: Request) -> Response:
+        if asks_so(request):
+            return _json(page(models.names(own_model), request.query_params))
         created = int(time.time())
         return _json(ModelList([Model(name, created) for name in models.names(own_model)]))
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
         models.parse(name, own_model)
+        if asks_so(request):
+            return _json(AnthropicModel(name, name))
         return _json(Model(name, int(time.time())))
 
     async def health(request: Request) -> Response:
@@ -141,6 +147,7 @@ def all_operations(
         *Responses(prompts).operations(),
         *Completions(prompts).operations(),
         *EmbeddingsEndpoint(device).operations(),
+        *OllamaEmbeddings(device).operations(),
         *Messages(prompts).operations(),
         *Ollama(prompts).operations(),
         Operation(
@@ -153,8 +160,20 @@ def all_operations(
             events=(ChatCompletionChunk, ProgressChunk),
             errors=ANSWERING,
         ),
-        Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
-        Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),
+        Operation(
+            "/v1/models",
+            "The models that can be asked for; as Anthropic lists them to its own clients.",
+            list_models,
+            (ModelList, AnthropicModelList),
+            errors=(400,),
+        ),
+        Operation(
+            "/v1/models/{name:path}",
+            "One model; as Anthropic shows it to its own clients.",
+            one_model,
+            (Model, AnthropicModel),
+            errors=(400, 404),
+        ),
         Operation(
             "/v1/dmoa/prompts/{id}",
             "What happened to one of the last prompts, layer by layer.",
@@ -204,16 +223,21 @@ def _shows_key(request: Request, keys: list[str]) -> bool:
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
     """A fault of ours; the server logs it."""
-    return ApiError(500, f"internal error: {type(error).__name__}").response(request.url.path)
+    return ApiError(500, f"internal error: {type(error).__name__}").response(_read_as(request))
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             detail = f"{error.detail}: {request.method} {request.url.path}"
-            response = ApiError(error.status_code, detail).response(request.url.path)
+            response = ApiError(error.status_code, detail).response(_read_as(request))
             response.headers.update(error.headers or {})
             return response
         case DmoaError():
-            return as_api_error(error).response(request.url.path)
+            return as_api_error(error).response(_read_as(request))
     raise error
+
+
+def _read_as(request: Request) -> str:
+    """The path whose errors a client reads; Anthropic's say so, and ask for models as others do."""
+    return "/v1/messages" if asks_so(request) else request.url.path

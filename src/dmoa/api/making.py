@@ -8,10 +8,11 @@ from dmoa.api.errors import ApiError
 from dmoa.device.committee import ALONE, CommitteePlan, Committees, Wish
 from dmoa.device.device import Device
 from dmoa.protocol.conversation import Constraints, Message, Sampling
-from dmoa.protocol.forms import form_of
+from dmoa.protocol.forms import Form
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.packing import INSTRUCTION
 from dmoa.protocol.prompt import Prompt
+from dmoa.protocol.required import demand_of
 
 OWN = "own"
 
@@ -84,7 +85,7 @@ class PromptMaker:
             RequestRefused: the form that is asked for makes no sense.
         """
         wish = models.parse(asked.model, self._device.llm.info.name)
-        form = form_of(asked.constraints)
+        demand = demand_of(asked.constraints)
         if asked.local_only:
             wish = replace(wish, local_only=True)
         plan = await self._plan(replace(wish, patience=asked.patience), asked.messages)
@@ -101,7 +102,7 @@ class PromptMaker:
             notes=[*plan.notes, *asked.notes],
             streamed=asked.stream,
             # A server that keeps to forms needs no waiting for the end.
-            held=form is not None and not self._device.llm.info.capabilities.formats,
+            held=isinstance(demand, Form) and not self._device.llm.info.capabilities.formats,
             draft_tokens=asked.draft_tokens or self._defaults.draft_tokens,
             aggregator=self._aggregator(asked.aggregator, plan),
             among=plan.among,

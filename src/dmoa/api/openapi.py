@@ -45,13 +45,13 @@ class Operation:
         path: as Starlette writes it.
         summary: what it does, in a sentence.
         endpoint: does it.
-        answer: type of the answer.
+        answer: type of the answer; several, where it depends on who asks.
         method: of HTTP.
         body: type of the request's body; None for none.
         events: types of the events, where the answer may be streamed.
         streamed_as: media type of a streamed answer.
+        answered_as: media type of an answer that is not streamed.
         errors: statuses of what can go wrong, beside a missing key.
-        answered_as: media type of a whole answer.
         open: whether it asks for no key.
     """
 
@@ -63,8 +63,8 @@ class Operation:
     body: Any = None
     events: tuple[Any, ...] = ()
     streamed_as: str = "text/event-stream"
-    errors: tuple[int, ...] = ()
     answered_as: str = "application/json"
+    errors: tuple[int, ...] = ()
     open: bool = False
 
 
@@ -72,7 +72,7 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of an API."""
     types = []
     for operation in operations:
-        types += [operation.answer, *operation.events, error_type(operation.path)]
+        types += [*_answers(operation), *operation.events, error_type(operation.path)]
         if operation.body is not None:
             types.append(operation.body)
     types = list(dict.fromkeys(types))
@@ -96,8 +96,14 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
+def _answers(operation: Operation) -> tuple[Any, ...]:
+    return operation.answer if isinstance(operation.answer, tuple) else (operation.answer,)
+
+
 def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    content = {operation.answered_as: {"schema": of[operation.answer]}}
+    schemas = [of[answer] for answer in _answers(operation)]
+    answered = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    content = {operation.answered_as: {"schema": answered}}
     error = error_type(operation.path)
     if operation.events:
         # OpenAPI 3.1 has no words for events, so their types stand beside the text.

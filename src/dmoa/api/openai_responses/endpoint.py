@@ -1,6 +1,6 @@
 """`POST /v1/responses`, and what became of earlier ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from dmoa.api.errors import ApiError
 from dmoa.api.making import Asked
-from dmoa.api.openai_responses.items import conversation
+from dmoa.api.openai_responses.items import Item, conversation, resolved, shown
 from dmoa.api.openai_responses.memory import Kept, ResponseMemory
 from dmoa.api.openai_responses.objects import (
     EVENTS,
+    ItemList,
     Numbered,
     ResponseCreated,
     ResponseDeleted,
@@ -20,7 +21,7 @@ from dmoa.api.openai_responses.objects import (
     ResponseInProgress,
     ResponseObject,
 )
-from dmoa.api.openai_responses.output import Output
+from dmoa.api.openai_responses.output import Output, output_items
 from dmoa.api.openai_responses.request import ResponsesRequest
 from dmoa.api.openapi import ANSWERING, Operation
 from dmoa.api.prompts import Prompts, json_response
@@ -37,7 +38,8 @@ class ResponseWriter(ServerSentWriter):
     Args:
         asked: the request.
         prompt_id: id of the prompt.
-        messages: the conversation so far, without instructions.
+        items: the conversation so far, as the API shows it.
+        messages: the same without instructions, as devices read it.
         memory: keeps the response, unless the client wants it otherwise.
     """
 
@@ -45,10 +47,12 @@ class ResponseWriter(ServerSentWriter):
         self,
         asked: ResponsesRequest,
         prompt_id: str,
+        items: list[Item],
         messages: list[Message],
         memory: ResponseMemory,
     ) -> None:
         super().__init__()
+        self._items = items
         self._messages = messages
         self._memory = memory
         self._number = 0
@@ -99,7 +103,7 @@ class ResponseWriter(ServerSentWriter):
     def _keep(self) -> None:
         if self._response.store:
             messages = [*self._messages, self._output.message()]
-            self._memory.keep(Kept(self._response, messages))
+            self._memory.keep(Kept(self._response, self._items, messages))
 
 
 class Responses:
@@ -141,6 +145,13 @@ class Responses:
                 method="DELETE",
                 errors=(404,),
             ),
+            Operation(
+                "/v1/responses/{id}/input_items",
+                "What one of the last responses answers, the newest item first.",
+                self.input_items,
+                ItemList,
+                errors=(400, 404),
+            ),
         ]
 
     async def answer(self, request: Request) -> Response:
@@ -148,9 +159,13 @@ class Responses:
         wanted = await read(request, ResponsesRequest)
         wanted.check()
         before: list[Message] = []
+        items: list[Item] = []
         if wanted.previous_response_id is not None:
-            before = self._memory.get(wanted.previous_response_id).messages
-        messages = [*before, *conversation(wanted.input)]
+            kept = self._memory.get(wanted.previous_response_id)
+            before, items = kept.messages, [*kept.items, *output_items(kept.response)]
+        given = resolved(wanted.input, self._memory.items)
+        messages = [*before, *conversation(given)]
+        items += shown(given)
         system = [message("system", wanted.instructions)] if wanted.instructions else []
         asked = Asked(
             wanted.model,
@@ -160,7 +175,7 @@ class Responses:
             stream=bool(wanted.stream),
         )
         return await self._prompts.answer(
-            request, asked, lambda name: ResponseWriter(wanted, name, messages, self._memory)
+            request, asked, lambda name: ResponseWriter(wanted, name, items, messages, self._memory)
         )
 
     async def one(self, request: Request) -> Response:
@@ -168,6 +183,11 @@ class Responses:
         if request.query_params.get("stream") == "true":
             raise ApiError(400, "a response that is over cannot be streamed; leave stream out")
         return json_response(self._memory.get(request.path_params["id"]).response)
+
+    async def input_items(self, request: Request) -> Response:
+        """What a kept response answers."""
+        kept = self._memory.get(request.path_params["id"])
+        return json_response(item_page(kept.items, request.query_params))
 
     async def delete(self, request: Request) -> Response:
         """Keep a response no longer."""
@@ -196,4 +216,30 @@ def _blank(asked: ResponsesRequest, prompt_id: str, created: int) -> ResponseObj
         tools=[{"parameters": None, "strict": None, **tool} for tool in asked.tools or []],
         top_p=asked.top_p,
         truncation=asked.truncation or "disabled",
+    )
+
+
+def item_page(items: Sequence[Item], query: Mapping[str, str]) -> ItemList:
+    """Some of the items: at most `limit`, in an `order`, `after` one of them.
+
+    Raises:
+        ApiError: the query makes no sense.
+    """
+    limit, order, after = query.get("limit", "20"), query.get("order", "desc"), query.get("after")
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= 100):
+        raise ApiError(400, f"limit {limit[:60]!r}; send a number from 1 to 100")
+    if order not in ("asc", "desc"):
+        raise ApiError(400, f"order {order[:60]!r}; send asc or desc")
+    left = list(items if order == "asc" else reversed(items))
+    if after is not None:
+        names = [item["id"] for item in left]
+        if after not in names:
+            raise ApiError(404, f"after: there is no item {after[:100]!r}")
+        left = left[names.index(after) + 1 :]
+    page = left[: int(limit)]
+    return ItemList(
+        page,
+        page[0]["id"] if page else None,
+        page[-1]["id"] if page else None,
+        len(page) < len(left),
     )

@@ -135,6 +135,16 @@ class ResponseDeleted(msgspec.Struct, frozen=True):
     deleted: bool = True
 
 
+class ItemList(msgspec.Struct, frozen=True):
+    """A page of items."""
+
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal["list"] = "list"
+
+
 class Numbered(msgspec.Struct, kw_only=True):
     """An event; they are counted from 0."""
 

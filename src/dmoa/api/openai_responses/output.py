@@ -4,6 +4,9 @@ import secrets
 import time
 from collections.abc import Iterator
 
+import msgspec
+
+from dmoa.api.openai_responses.items import Item
 from dmoa.api.openai_responses.objects import (
     ArgumentsDelta,
     ArgumentsDone,
@@ -179,6 +182,12 @@ class Output:
                 yield ReasoningPartDone(item_id=name, output_index=at, part=thought)
         item.status = status
         yield OutputItemDone(output_index=at, item=item)
+
+
+def output_items(response: ResponseObject) -> list[Item]:
+    """The items of a response as an input has them."""
+    items: list[Item] = msgspec.to_builtins(response.output)
+    return items
 
 
 def _incomplete(reason: FinishReason) -> Incomplete:
