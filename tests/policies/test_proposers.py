@@ -1,4 +1,4 @@
-"""Proposers and admission: plain Python and compiled are the same functions."""
+"""Proposers and the ladder of committees: plain Python and compiled are the same functions."""
 
 import random
 from collections import Counter
@@ -78,23 +78,3 @@ def test_ties_fall_at_random():
 def test_the_ladder_lowers_layers_first():
     assert admission.ladder(2, 3) == [(2, 3), (1, 3), (1, 2), (1, 1), (0, 0)]
     assert admission.ladder(0, 0) == [(0, 0)]
-    assert admission.thresholds(5) == [0.5, 0.625, 0.75, 0.875, 1.0]
-
-
-def test_admission_looks_at_the_network_the_own_queue_and_fairness():
-    limit = admission.work_limit(25.0, 2, 3)
-    assert limit == pytest.approx(25 * 5 / 9)
-    assert admission.admits(limit, 99.0, 0.0, limit, 25.0, 2)
-    assert not admission.admits(1.01 * limit, limit, 0.0, limit, 25.0, 2)
-    assert admission.admits(1.4 * limit, 0.6 * limit, 0.0, limit, 25.0, 2)
-    assert not admission.admits(1.6 * limit, 0.0, 0.0, limit, 25.0, 2)
-    assert not admission.admits(0.0, 0.0, 17.0, limit, 25.0, 2)
-
-
-def test_rungs_go_down_at_once_and_up_after_ten_calm_services():
-    limits = admission.thresholds(5)
-    assert admission.next_rung(0, limits, 0.8, -1.0, 0.0, 1.0) == (3, -1.0)
-    rung, calm = admission.next_rung(3, limits, 0.5, -1.0, 100.0, 1.0)
-    assert (rung, calm) == (3, 100.0)
-    assert admission.next_rung(3, limits, 0.5, calm, 109.0, 1.0) == (3, 100.0)
-    assert admission.next_rung(3, limits, 0.5, calm, 110.0, 1.0) == (2, 110.0)
