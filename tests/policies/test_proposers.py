@@ -1,4 +1,4 @@
-"""Proposers and the ladder of committees: plain Python and compiled are the same functions."""
+"""Proposers: plain Python and compiled are the same functions."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from dmoa.policies import admission, proposers
+from dmoa.policies import proposers
 from dmoa.simulation.fcfs import kernel
 
 
@@ -73,8 +73,3 @@ def test_ties_fall_at_random():
         proposers.least_backlog(candidates, [1.0] * 3, [r.random() for _ in range(3)], 3, 1)
         counts[candidates[0]] += 1
     assert min(counts.values()) > 1800
-
-
-def test_the_ladder_lowers_layers_first():
-    assert admission.ladder(2, 3) == [(2, 3), (1, 3), (1, 2), (1, 1), (0, 0)]
-    assert admission.ladder(0, 0) == [(0, 0)]
