@@ -61,9 +61,11 @@ def _folder() -> Path:
     """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for room in ("policies", "simulation"):
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(path.read_bytes())
+    simulation = package / "simulation"
+    folders = (package / "policies", simulation / "events", simulation / "fcfs")
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    for file in (*files, simulation / "random_numbers.py", Path(__file__)):
+        digest.update(file.read_bytes())
     folder = cache_folder() / "numba" / digest.hexdigest()[:16]
     if not folder.is_dir() and folder.parent.is_dir():
         versions = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
