@@ -53,11 +53,11 @@ def internal(function: Function) -> Function:
 
 
 @cache
-def _folder() -> Path:
-    """Where this version of the code keeps what was compiled.
+def _version() -> str:
+    """A digest of all the code that is compiled.
 
     Numba knows when a function's own file changes, but not when one that it calls does. So the
-    folder is named by all the code that is compiled.
+    folder of what was compiled is named by all of it.
     """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -66,7 +66,12 @@ def _folder() -> Path:
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     for file in (*files, simulation / "random_numbers.py", Path(__file__)):
         digest.update(file.read_bytes())
-    folder = cache_folder() / "numba" / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
+
+
+def _folder() -> Path:
+    """Where this version of the code keeps what was compiled; the oldest versions go."""
+    folder = cache_folder() / "numba" / _version()
     if not folder.is_dir() and folder.parent.is_dir():
         versions = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in versions[: -_MOST_KEPT + 1]:

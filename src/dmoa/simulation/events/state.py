@@ -43,7 +43,6 @@ DEVICE = np.dtype(
         ("busy", np.float64),  # seconds of service within the window
         ("calm", np.float64),  # since when its rung might be left upwards; negative if not
         ("rung", np.int64),  # of the ladder
-        ("owner_in_row", np.int64),  # own tasks that overtook guests, one after another
         ("up", np.bool_),
     ],
     align=True,
