@@ -21,21 +21,14 @@ from dmoa.api.guard import Guard
 from dmoa.api.making import PromptDefaults, PromptMaker
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
-from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
+from dmoa.api.openapi import Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
 from dmoa.api.prompts import Prompts
 from dmoa.api.prompts import json_response as _json
-from dmoa.api.requests import ChatRequest
-from dmoa.api.responses import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    Healthy,
-    Model,
-    ModelList,
-    ProgressChunk,
-)
+from dmoa.api.responses import Healthy, Model, ModelList
 from dmoa.api.status import Status, status
 from dmoa.api.text_completions import Completions
+from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
@@ -51,6 +44,7 @@ def make_app(
     problems: Callable[[], list[str]] = list,
     origins: Collection[str] = (),
     hosts: Collection[str] = (),
+    unattended: Unattended | None = None,
 ) -> ASGIApp:
     """The application.
 
@@ -61,8 +55,11 @@ def make_app(
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
+        unattended: answers prompts in the background, once it is started after this; None where
+            the device keeps nothing.
     """
-    routed = make_routed(all_operations(device, committees, defaults, problems), keys)
+    operations = all_operations(device, committees, defaults, problems, unattended)
+    routed = make_routed(operations, keys)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
@@ -90,10 +87,11 @@ def all_operations(
     committees: Committees,
     defaults: PromptDefaults,
     problems: Callable[[], list[str]],
+    unattended: Unattended | None = None,
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
-    prompts = Prompts(device, PromptMaker(device, committees, defaults))
+    prompts = Prompts(device, PromptMaker(device, committees, defaults), unattended)
 
     async def list_models(request: Request) -> Response:
         created = int(time.time())
@@ -130,16 +128,7 @@ def all_operations(
         *EmbeddingsEndpoint(device).operations(),
         *Messages(prompts).operations(),
         *Ollama(prompts).operations(),
-        Operation(
-            "/v1/chat/completions",
-            "Answers a conversation, whole or streamed.",
-            ChatCompletions(prompts).answer,
-            ChatCompletion,
-            method="POST",
-            body=ChatRequest,
-            events=(ChatCompletionChunk, ProgressChunk),
-            errors=ANSWERING,
-        ),
+        *ChatCompletions(prompts).operations(),
         Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
         Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),
         Operation(

@@ -8,7 +8,7 @@ from dmoa.api.errors import ApiError
 from dmoa.device.committee import ALONE, CommitteePlan, Committees, Wish
 from dmoa.device.device import Device
 from dmoa.protocol.conversation import Constraints, Message, Sampling
-from dmoa.protocol.forms import form_of
+from dmoa.protocol.forms import Form, form_of
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.packing import INSTRUCTION
 from dmoa.protocol.prompt import Prompt
@@ -73,6 +73,15 @@ class PromptMaker:
         self._committees = committees
         self._defaults = defaults
 
+    def check(self, asked: Asked) -> tuple[Wish, Form | None]:
+        """Refuse what can never be answered; what its model means, and the form of its answer.
+
+        Raises:
+            ApiError: there is no such model, or M or k is out of range.
+            RequestRefused: the form that is asked for makes no sense.
+        """
+        return models.parse(asked.model, self._device.llm.info.name), form_of(asked.constraints)
+
     async def make(self, asked: Asked) -> Prompt:
         """The prompt of a request.
 
@@ -80,8 +89,7 @@ class PromptMaker:
             ApiError: there is no such model or aggregator, or M or k is out of range.
             RequestRefused: the form that is asked for makes no sense.
         """
-        wish = models.parse(asked.model, self._device.llm.info.name)
-        form = form_of(asked.constraints)
+        wish, form = self.check(asked)
         if asked.local_only:
             wish = replace(wish, local_only=True)
         plan = await self._plan(wish, asked.messages)

@@ -95,6 +95,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
         draft_tokens: longest draft.
         aggregator: name or id of the device that writes the answer.
         local_only: nothing of the prompt leaves this device, whatever the model says.
+        background: nobody waits: the prompt is kept on the disk, and its answer fetched later.
     """
 
     progress: bool = False
@@ -104,6 +105,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     draft_tokens: TokenCount | None = None
     aggregator: Annotated[str, Meta(min_length=1, max_length=LIMITS.name_characters)] | None = None
     local_only: bool = False
+    background: bool = False
 
 
 class ChatRequest(msgspec.Struct):
