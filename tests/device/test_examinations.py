@@ -109,6 +109,7 @@ def test_the_best_peer_is_not_asked_while_it_is_busy_or_hangs() -> None:
     run_virtual(work(), at_most=1e7)
 
 
+@pytest.mark.slow
 def test_members_that_know_different_things_become_a_committee() -> None:
     async def work() -> None:
         async with school(4, coins({f"d{i}": 0.45 for i in range(4)})) as s:
@@ -123,6 +124,7 @@ def test_members_that_know_different_things_become_a_committee() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_a_committee_leaves_out_whom_it_is_not_worth_asking() -> None:
     async def work() -> None:
         skills = {"d0": 0.02, "d1": 0.5, "d2": 0.5, "d3": 0.5}
@@ -139,6 +141,7 @@ def test_a_committee_leaves_out_whom_it_is_not_worth_asking() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_equals_that_know_the_same_stay_alone() -> None:
     async def work() -> None:
         async with school(4, lambda name, q: coins({"all": 0.5})("all", q)) as s:

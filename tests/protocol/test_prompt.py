@@ -51,6 +51,7 @@ def test_without_faults_a_prompt_costs_exactly_its_inferences(
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_proposers_are_drawn_uniformly_and_anew_in_each_layer() -> None:
     async def work() -> Counter[tuple[str, ...]]:
         pairs: Counter[tuple[str, ...]] = Counter()

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 
 import msgspec
+import pytest
 
 from dmoa.policies.plans import Plan, alone
 from dmoa.standings.candidates import worth_examining
@@ -57,6 +58,7 @@ def test_one_far_ahead_is_found_and_no_committee_is_tried() -> None:
     assert examiner.plans(CARDS, now) == []
 
 
+@pytest.mark.slow
 def test_equals_that_know_different_things_become_a_committee() -> None:
     examiner, now = examined(coins(dict.fromkeys(CARDS, 0.45)))
     decision = decide(examiner.view(CARDS, now))
@@ -65,6 +67,7 @@ def test_equals_that_know_different_things_become_a_committee() -> None:
     assert decision.plan.aggregator == "ada"
 
 
+@pytest.mark.slow
 def test_equals_that_know_the_same_stay_alone() -> None:
     examiner, now = examined(lambda name, topic, i: random.Random(i).random() < 0.5)
     assert decide(examiner.view(CARDS, now)).plan == alone("ada")

