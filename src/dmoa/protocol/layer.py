@@ -101,7 +101,9 @@ class Layer:
         # A random order: the first k are the proposers, the rest stand by to replace them.
         order = list(range(len(peers)))
         draw_uniform(order, [random_generator.random() for _ in order], len(order))
-        self._spare = [peers[i] for i in order]
+        # Whoever failed in an earlier layer comes last: one that hangs would cost each layer.
+        failed = {p.replaces for layer in ledger.record.layers for p in layer.proposers}
+        self._spare = sorted((peers[i] for i in order), key=failed.__contains__)
 
     async def run(self) -> list[Proposal]:
         """Ask the proposers; returns their drafts in the order in which they were asked."""
