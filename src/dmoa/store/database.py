@@ -24,7 +24,7 @@ from dmoa.store.migrations import MIGRATIONS, Migration
 T = TypeVar("T")
 
 _PAGE_BYTES = 4096
-_WAL_BYTES = 4 * 2**20
+_WAL_BYTES = 2**20
 _NOT_OURS = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -69,7 +69,7 @@ class Database:
         self._executor.shutdown(wait=False)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in a transaction; whoever is cancelled meanwhile does not stop it.
+        """Do `work` in a transaction, twice if there is no room at first; whoever is cancelled meanwhile does not stop it.
 
         Raises:
             StoreFull: there is no room on the disk.
@@ -85,7 +85,14 @@ class Database:
         if connection is None:
             raise StoreFailed(f"{self.path} is closed")
         try:
-            return _in_transaction(connection, work)
+            try:
+                return _in_transaction(connection, work)
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_FULL:
+                    raise
+                # The log holds every change anew until it is carried over into the file.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return _in_transaction(connection, work)
         except (sqlite3.Error, OSError) as error:
             raise _as_ours(self.path, error) from None
 
@@ -119,6 +126,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // _PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         connection.execute(f"PRAGMA max_page_count = {self._most_bytes // _PAGE_BYTES}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
