@@ -69,7 +69,9 @@ class Database:
         self._executor.shutdown(wait=False)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in a transaction, twice if there is no room at first; whoever is cancelled meanwhile does not stop it.
+        """Do `work` in a transaction, once more if there is no room at first.
+
+        Whoever is cancelled meanwhile does not stop it.
 
         Raises:
             StoreFull: there is no room on the disk.
