@@ -11,6 +11,7 @@ import pytest
 
 from dmoa.device.device import Device
 from dmoa.errors import StoreFull
+from dmoa.policies.limits import LIMITS
 from dmoa.store.database import Database
 from dmoa.store.prompts import KeptPrompts
 from tests.api.asking import OWN, Described
@@ -317,16 +318,16 @@ async def test_a_device_without_a_store_keeps_no_prompts() -> None:
             assert "leave background out" in told["error"]["message"]
 
 
-def test_the_owner_finds_room_beside_prompts_in_the_background(tmp_path: Path) -> None:
+def test_few_prompts_in_the_background_are_worked_on_at_once(tmp_path: Path) -> None:
     async def work() -> None:
         async with (
             database(tmp_path / "s") as store,
-            served(1, seconds=1000.0, store=store, device_options={"max_prompts": 3}) as s,
+            served(1, seconds=1000.0, store=store) as s,
         ):
-            for _ in range(5):
+            for _ in range(LIMITS.unattended_at_once + 2):
                 await post(s, "/v1/chat/completions", BACKGROUND)
             await asyncio.sleep(0.05)
-            assert s.cluster.devices[0].open_prompts == 1
+            assert s.cluster.devices[0].open_prompts == LIMITS.unattended_at_once
 
     asyncio.run(work())
 

@@ -90,7 +90,7 @@ def test_the_best_peer_is_not_asked_while_it_is_busy_or_hangs() -> None:
             await s.learn(0)
             s.cluster.seconds = 50.0
             asking = [asyncio.create_task(s.ask(1, "model-d1")) for _ in range(60)]
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(3.0)
             s.cluster.seconds = 0.1
             record = (await s.ask(0)).record
             assert record.aggregator[0].name == "d0"

@@ -411,20 +411,6 @@ def test_a_prompt_that_fits_only_a_peer_is_answered_there() -> None:
     run_virtual(work())
 
 
-def test_prompts_beyond_the_door_are_refused_with_a_time_and_the_others_answered() -> None:
-    async def work() -> None:
-        async with Cluster(2, device_options={"max_prompts": 3}) as cluster:
-            asking = [asyncio.create_task(cluster.ask(0, 0, 0)) for _ in range(5)]
-            results = await asyncio.gather(*asking, return_exceptions=True)
-            refused = [r for r in results if isinstance(r, QueueFull)]
-            assert len(refused) == 2
-            assert all(r.retry_after >= 1 for r in refused)
-            assert sum(isinstance(r, Finished) for r in results) == 3
-            assert isinstance(await cluster.ask(0, 0, 0), Finished)
-
-    run_virtual(work())
-
-
 def test_a_prompt_has_a_deadline() -> None:
     async def work() -> None:
         async with Cluster(3, device_options={"prompt_deadline": 1.5}) as cluster:

@@ -203,10 +203,7 @@ def run(seed: int, prompts: int = PROMPTS) -> Found:
 
     async def work(folder: Path) -> Found:
         queue = partial(DeviceQueue, slots=64)
-        options = {"max_prompts": 64}
-        async with Cluster(
-            DEVICES, seconds=SERVICE, seed=seed, queue=queue, device_options=options
-        ) as cluster:
+        async with Cluster(DEVICES, seconds=SERVICE, seed=seed, queue=queue) as cluster:
             ending = schedule(seed, prompts)
             return await Run(cluster, ending, seed, folder / "store").run(prompts)
 

@@ -200,6 +200,7 @@ def _asked(chat: ChatRequest) -> Asked:
         wished.draft_tokens,
         wished.aggregator,
         wished.local_only,
+        wished.patience,
         stream=bool(chat.stream),
     )
 

@@ -53,6 +53,7 @@ class Operation:
         streamed_as: media type of a streamed answer.
         accepted: type of the answer to what is done later, with status 202; None where none is.
         errors: statuses of what can go wrong, beside a missing key.
+        answered_as: media type of a whole answer.
         open: whether it asks for no key.
     """
 
@@ -66,6 +67,7 @@ class Operation:
     streamed_as: str = "text/event-stream"
     accepted: Any = None
     errors: tuple[int, ...] = ()
+    answered_as: str = "application/json"
     open: bool = False
 
 
@@ -97,7 +99,7 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    content = {"application/json": {"schema": of[operation.answer]}}
+    content = {operation.answered_as: {"schema": of[operation.answer]}}
     error = error_type(operation.path)
     if operation.events:
         # OpenAPI 3.1 has no words for events, so their types stand beside the text.

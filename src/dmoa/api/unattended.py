@@ -87,8 +87,6 @@ class Unattended:
         self._news = asyncio.Event()
         self._working: dict[str, asyncio.Task[None]] = {}
         self._running: list[asyncio.Task[None]] = []
-        # The owner, who waits, finds room beside them.
-        self._at_once = min(LIMITS.unattended_at_once, max(1, device.max_prompts // 2))
 
     def register(self, api: str, revive: Revive) -> None:
         """How the prompts of an API are read again."""
@@ -167,7 +165,7 @@ class Unattended:
         while True:
             self._news.clear()
             prompt = None
-            if len(self._working) < self._at_once:
+            if len(self._working) < LIMITS.unattended_at_once:
                 prompt = await _until_written(self._kept.next)
             if prompt is None:
                 await self._news.wait()
