@@ -24,21 +24,14 @@ from dmoa.api.metrics import Metrics
 from dmoa.api.ollama.embeddings import OllamaEmbeddings
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
-from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
+from dmoa.api.openapi import Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
 from dmoa.api.prompts import Prompts
 from dmoa.api.prompts import json_response as _json
-from dmoa.api.requests import ChatRequest
-from dmoa.api.responses import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    Healthy,
-    Model,
-    ModelList,
-    ProgressChunk,
-)
+from dmoa.api.responses import Healthy, Model, ModelList
 from dmoa.api.status import Status, status
 from dmoa.api.text_completions import Completions
+from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
@@ -54,6 +47,7 @@ def make_app(
     problems: Callable[[], list[str]] = list,
     origins: Collection[str] = (),
     hosts: Collection[str] = (),
+    unattended: Unattended | None = None,
 ) -> ASGIApp:
     """The application.
 
@@ -64,9 +58,11 @@ def make_app(
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
+        unattended: answers prompts in the background, once it is started after this; None where
+            the device keeps nothing.
     """
     metrics = Metrics(device)
-    operations = all_operations(device, committees, defaults, problems, metrics)
+    operations = all_operations(device, committees, defaults, problems, metrics, unattended)
     routed = make_routed(operations, keys, metrics.refused)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
@@ -105,10 +101,11 @@ def all_operations(
     defaults: PromptDefaults,
     problems: Callable[[], list[str]],
     metrics: Metrics,
+    unattended: Unattended | None = None,
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
-    prompts = Prompts(device, PromptMaker(device, committees, defaults))
+    prompts = Prompts(device, PromptMaker(device, committees, defaults), unattended)
 
     async def list_models(request: Request) -> Response:
         if asks_so(request):
@@ -150,16 +147,7 @@ def all_operations(
         *OllamaEmbeddings(device).operations(),
         *Messages(prompts).operations(),
         *Ollama(prompts).operations(),
-        Operation(
-            "/v1/chat/completions",
-            "Answers a conversation, whole or streamed.",
-            ChatCompletions(prompts).answer,
-            ChatCompletion,
-            method="POST",
-            body=ChatRequest,
-            events=(ChatCompletionChunk, ProgressChunk),
-            errors=ANSWERING,
-        ),
+        *ChatCompletions(prompts).operations(),
         Operation(
             "/v1/models",
             "The models that can be asked for; as Anthropic lists them to its own clients.",

@@ -12,7 +12,7 @@ from dmoa.protocol.forms import Form
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.packing import INSTRUCTION
 from dmoa.protocol.prompt import Prompt
-from dmoa.protocol.required import demand_of
+from dmoa.protocol.required import RequiredCall, demand_of
 
 OWN = "own"
 
@@ -76,6 +76,15 @@ class PromptMaker:
         self._committees = committees
         self._defaults = defaults
 
+    def check(self, asked: Asked) -> tuple[Wish, RequiredCall | Form | None]:
+        """Refuse what can never be answered; what its model means, and what its answer must be.
+
+        Raises:
+            ApiError: there is no such model, or M or k is out of range.
+            RequestRefused: the form that is asked for makes no sense.
+        """
+        return models.parse(asked.model, self._device.llm.info.name), demand_of(asked.constraints)
+
     async def make(self, asked: Asked) -> Prompt:
         """The prompt of a request, of which the device knows from now on.
 
@@ -84,8 +93,7 @@ class PromptMaker:
             ApiError: there is no such model or aggregator, or M or k is out of range.
             RequestRefused: the form that is asked for makes no sense.
         """
-        wish = models.parse(asked.model, self._device.llm.info.name)
-        demand = demand_of(asked.constraints)
+        wish, demand = self.check(asked)
         if asked.local_only:
             wish = replace(wish, local_only=True)
         plan = await self._plan(replace(wish, patience=asked.patience), asked.messages)

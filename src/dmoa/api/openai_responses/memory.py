@@ -37,6 +37,10 @@ class ResponseMemory:
         """How many there are."""
         return len(self._kept)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a response is there."""
+        return name in self._kept
+
     @property
     def size(self) -> int:
         """Bytes of all of them, about."""

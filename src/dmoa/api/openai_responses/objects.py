@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from dmoa.protocol.conversation import Usage
 from dmoa.protocol.records import PromptRecord
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 
 class OutputText(msgspec.Struct, tag="output_text"):

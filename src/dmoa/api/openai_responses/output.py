@@ -56,6 +56,12 @@ class Output:
         self._at = 0  # where the open item stands
         self._calls: dict[int, tuple[int, OutputCall]] = {}
 
+    def whole(self, finished: Finished) -> None:
+        """The whole answer at once, of which nobody reads the events."""
+        text = Text(finished.text, finished.tool_calls, finished.reasoning)
+        for _ in (*self.piece(text), *self.end(finished)):
+            pass
+
     def piece(self, piece: Text) -> Iterator[Numbered]:
         """More of the answer."""
         if piece.reasoning:
