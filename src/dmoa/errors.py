@@ -17,7 +17,8 @@
     ├── PeerError               another device did not do its work
     │   ├── PeerGone            it disappeared
     │   ├── PeerSilent          it is there but says nothing
-    │   └── PeerRefused         it said no, with a reason
+    │   ├── PeerRefused         it said no, with a reason
+    │   └── NotTrusted          it has not proved that it is a member
     ├── MessageError            bytes from the network are no message of ours
     ├── FormMissed              an answer has not the form that it must have
     └── NobodyAnswered          no device could answer a prompt
@@ -144,6 +145,10 @@ class PeerRefused(PeerError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class NotTrusted(PeerError):
+    """What a device shows does not prove that it is a member of the network."""
 
 
 class MessageError(DmoaError):

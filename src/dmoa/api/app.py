@@ -34,7 +34,7 @@ from dmoa.api.responses import (
     ModelList,
     ProgressChunk,
 )
-from dmoa.api.status import Status, status
+from dmoa.api.status import NetworkStatus, Status, status
 from dmoa.api.text_completions import Completions
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
@@ -49,6 +49,7 @@ def make_app(
     defaults: PromptDefaults,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
+    network: Callable[[], NetworkStatus | None] = lambda: None,
     origins: Collection[str] = (),
     hosts: Collection[str] = (),
 ) -> ASGIApp:
@@ -60,9 +61,11 @@ def make_app(
         defaults: what its owner has set for all prompts.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
+        network: which network that is.
         origins, hosts: see `Guard`.
     """
-    routed = make_routed(all_operations(device, committees, defaults, problems), keys)
+    operations = all_operations(device, committees, defaults, problems, network)
+    routed = make_routed(operations, keys)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
@@ -89,7 +92,8 @@ def all_operations(
     device: Device,
     committees: Committees,
     defaults: PromptDefaults,
-    problems: Callable[[], list[str]],
+    problems: Callable[[], list[str]] = list,
+    network: Callable[[], NetworkStatus | None] = lambda: None,
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
@@ -110,7 +114,7 @@ def all_operations(
         raise ApiError(503, f"this device makes no token: {device.meter.failure}", retry_after=10)
 
     async def device_status(request: Request) -> Response:
-        return _json(await status(device, committees.default(), problems()))
+        return _json(await status(device, committees.default(), problems(), network()))
 
     async def prompt_tree(request: Request) -> Response:
         record = device.prompt(request.path_params["id"])

@@ -147,7 +147,9 @@ class Peers:
             return
         # Names are shown on terminals, and a stranger chose them.
         card = msgspec.structs.replace(
-            card, name=printable(card.name).strip() or "?", model=printable(card.model)
+            card,
+            name=printable(self._network.certified_name(card.device) or card.name).strip() or "?",
+            model=printable(card.model),
         )
         self._cards[card.device] = card
         self.strangers.pop(card.device, None)
@@ -241,7 +243,7 @@ class Peers:
             return finished
 
         try:
-            await self._ask(device, Infer(self._own_id, task), self.silence_seconds, hear)
+            await self._ask(device, Infer(task), self.silence_seconds, hear)
             if not answers:
                 raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:

@@ -69,7 +69,6 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 class Infer(msgspec.Struct, frozen=True, tag="infer"):
     """Make an inference for me; answered by steps of the task, or refused."""
 
-    origin: Id
     task: Task
 
 

@@ -33,6 +33,8 @@ class Limits:
         connections: of clients to the HTTP API.
         prompts: records of prompts that are kept to be looked at.
         responses, responses_bytes: of the Responses API that are kept to go on from.
+        revocations: memberships of a network that may be revoked, and invites of which it is kept
+            who joined by them.
         cancels: task ids that are remembered because their cancel came first.
     """
 
@@ -59,6 +61,7 @@ class Limits:
     prompts: int = 256
     responses: int = 256
     responses_bytes: int = 64 * 2**20
+    revocations: int = 4096
     cancels: int = 4096
 
 
