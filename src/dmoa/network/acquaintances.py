@@ -65,9 +65,13 @@ class Acquaintances:
             for address in gone or [next(iter(self._met))]:
                 del self._met[address]
 
+    def members(self) -> list[Acquaintance]:
+        """All who are not barred, also those who have still to prove who they are."""
+        return [known for known in self._met.values() if not known.barred]
+
     def complete(self) -> list[Acquaintance]:
         """Those who have proved who they are, and are members."""
-        return [known for known in self._met.values() if known.complete and not known.barred]
+        return [known for known in self.members() if known.complete]
 
     def is_due(self, address: str) -> bool:
         """Whether to meet there (again): half of the time of a proof is over, or there is none."""

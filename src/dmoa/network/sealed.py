@@ -220,7 +220,7 @@ class SealedNetwork:
 
     def _on_meet(self, meet: Meet, send: Send) -> None:
         if self.expelled:
-            send(encode(Denied(self.expelled)))
+            send(encode(Denied("it was revoked itself")))
             return
         address = ""
         try:
@@ -286,7 +286,8 @@ class SealedNetwork:
         if denied.evidence is not None:
             self.learn([denied.evidence])
         if not denied.unmet:
-            self._known.refuse(address, f"it refuses this device: {denied.why}")
+            why = f"it refuses this device: {denied.why}"
+            self._known.refused.setdefault(address, why)
 
     def _evidence(self, introduction: Introduction) -> Revocation | None:
         with contextlib.suppress(NotTrusted):
@@ -314,14 +315,14 @@ class SealedNetwork:
                 " Ask for a new invite, remove the folder `network` from its state folder, and"
                 f" join again (revocation of {own.serial[:8]})"
             )
-        for known in self._known.complete():
+        for known in self._known.members():
             if known.member.membership.serial in register.revocations:
                 self._known.bar(known, "its membership was revoked")
 
     def _bar_who_lost_an_invite(self) -> None:
         """An invite that turns out to have been used by another device before."""
         joined = self.holder.register.joined
-        for known in self._known.complete():
+        for known in self._known.members():
             of = joined.get(known.member.membership.serial)
             if of is not None and of.device != known.member.key:
                 self._known.bar(known, "its invite was used by another device before")
