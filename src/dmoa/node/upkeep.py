@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from dmoa.device.peers import Peers
+from dmoa.errors import UsageError
 from dmoa.network.addresses import parse
 from dmoa.network.probe import addresses_of, answers
 from dmoa.network.sealed import SealedNetwork
@@ -63,6 +64,7 @@ class Upkeep:
         self._addresses: list[str] = []
         self._unlinked: dict[str, float] = {}  # configured address -> when it first answered
         self.problems: list[str] = []
+        self._trouble: list[str] = []  # with the folder of the private network
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, peers: Peers) -> None:
@@ -90,9 +92,14 @@ class Upkeep:
 
     async def _follow_private(self) -> None:
         """Learn what a command has revoked beside this process; keep where invites lead."""
-        if self._private is not None:
+        if self._private is None:
+            return
+        try:
             self._private.keep_addresses(self._network.addresses())
             self._network.learn(await asyncio.to_thread(self._private.revocations))
+            self._trouble = []
+        except UsageError as error:  # links are looked after all the same
+            self._trouble = [str(error)]
 
     async def _follow_address(self, peers: Peers) -> None:
         """Listen at this machine's address of now, and tell it."""
@@ -148,7 +155,7 @@ class Upkeep:
         problems = [
             f"device {device}: {reason}" for device, reason in sorted(peers.strangers.items())
         ]
-        problems += self._network.problems()
+        problems += [*self._network.problems(), *self._trouble]
         linked = {parse(a)[1:3] for card in peers.cards().values() for a in card.addresses}
         linked |= {parse(a)[1:3] for a in self._transport.linked()}
         for text in self._configured:

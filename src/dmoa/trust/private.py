@@ -9,6 +9,7 @@
 Nothing here needs the authority's key but inviting and revoking.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,10 @@ from dmoa.trust.membership import FOREVER, DeviceName, Membership, raw
 from dmoa.trust.register import Joined, Register
 from dmoa.trust.revocation import Revocation, Revocations
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
-LOCK_SECONDS = 10.0
+LOCK_SECONDS, SHORT_LOCK_SECONDS = 10.0, 0.5
 _FOLDER = "network"
 _MEMBER, _REVOKED, _JOINED = "member.json", "revoked.json", "joined.json"
 _KEY, _ISSUED = "authority.key", "issued.json"
@@ -204,14 +207,21 @@ class PrivateNetwork:
         return found
 
     def _keep(self, register: Register) -> None:
-        with self._locked():
-            register.revocations.merge(self.revocations())
-            self._write(_REVOKED, list(register.revocations))
-            self._write(_JOINED, register.joined)
+        # A full disk or a command that hangs must not keep a running device from refusing others.
+        try:
+            with self._locked(SHORT_LOCK_SECONDS):
+                register.revocations.merge(self.revocations())
+                self._write(_REVOKED, list(register.revocations))
+                self._write(_JOINED, register.joined)
+        except UsageError as error:
+            log.warning("not kept for the next start: %s", error)
 
     def _keep_witnesses(self, witnesses: list[Witness]) -> None:
         self.member.witnesses = witnesses
-        self._write(_MEMBER, self.member)
+        try:
+            self._write(_MEMBER, self.member)
+        except UsageError as error:
+            log.warning("not kept for the next start: %s", error)
 
     def keep_addresses(self, addresses: Sequence[str]) -> None:
         """Remember where this device listens, for the invites that it makes."""
@@ -365,8 +375,8 @@ class PrivateNetwork:
 
     # --- files ----------------------------------------------------------------------------------
 
-    def _locked(self) -> FileLock:
-        return _Lock(self.folder / "lock", timeout=LOCK_SECONDS)
+    def _locked(self, seconds: float = LOCK_SECONDS) -> FileLock:
+        return _Lock(self.folder / "lock", timeout=seconds)
 
     def _bytes(self, name: str) -> bytes:
         try:
@@ -415,7 +425,7 @@ class _Lock(FileLock):
             super().__enter__()
         except Timeout:
             raise UsageError(
-                f"another process has held {self.lock_file} for {LOCK_SECONDS:.0f} s; end it"
+                f"another process has held {self.lock_file} for {self.timeout:g} s; end it"
             ) from None
         except OSError as error:
             raise UsageError(f"cannot lock {self.lock_file}: {error.strerror or error}") from None
