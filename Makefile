@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Clients of other people; two of them want an older `openai` than dmoa and the rest do.
 CLIENTS := .venv-clients
+# Two tests at a time: what they say of time holds on two processors.
+WORKERS := -n 2
 
 .PHONY: demo test quick clients fuzz torture mutants lint bench docs install clean
 
@@ -13,10 +15,10 @@ demo: $(STAMP)  ## four devices on this machine answer prompts together
 
 test: $(STAMP)  ## all tests
 	@$(BIN)/dmoa models get smollm2
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(WORKERS)
 
 quick: $(STAMP)  ## the tests without a real LLM, processes and slow studies
-	@$(BIN)/pytest -m "not (real or processes or slow)"
+	@$(BIN)/pytest $(WORKERS) -m "not (real or processes or slow)"
 
 clients: $(CLIENTS)/.installed  ## real clients and servers of other people, through a real node
 	@$(CLIENTS)/bin/dmoa models get smollm2

@@ -40,6 +40,7 @@ def test_a_real_llm_needs_its_mark() -> None:
         xllamacpp.Server(xllamacpp.CommonParams())
 
 
+@pytest.mark.slow
 def test_an_orphan_that_ignores_signals_is_found_and_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -115,7 +115,7 @@ class QueueFull(DmoaError):
 
     def __init__(self, what: str, retry_after: float) -> None:
         self.retry_after = retry_after
-        super().__init__(f"{what}; try again in {retry_after:.0f} s")
+        super().__init__(f"{what}; try again in {max(1.0, retry_after):.0f} s")
 
 
 class DeadlinePassed(DmoaError):

@@ -8,7 +8,6 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from dmoa.device.committee import Committees, Wish
 from dmoa.llm.interface import Token
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart
 from tests.served import Served, served
@@ -190,16 +189,45 @@ async def test_a_prompt_longer_than_every_window_is_a_400_streamed_or_not() -> N
 
 
 async def test_a_full_device_says_429_with_retry_after() -> None:
-    async with served(1, seconds=60.0, device_options={"max_prompts": 1}) as s:
-        first = asyncio.create_task(s.client.chat.completions.create(model="dmoa", messages=ASK))
-        while not s.cluster.devices[0].open_prompts:
-            await asyncio.sleep(0.01)
+    async with served(1, seconds=60.0) as s:
+        working = [asyncio.create_task(s.cluster.ask(0, 0, 0)) for _ in range(25)]
+        async with asyncio.timeout(20):
+            while s.cluster.devices[0].queue.waiting < 24:
+                await asyncio.sleep(0.01)
         for stream in (False, True):
             with pytest.raises(openai.RateLimitError) as refused:
                 await s.client.chat.completions.create(model="dmoa", messages=ASK, stream=stream)
             assert int(refused.value.response.headers["retry-after"]) >= 1
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
+            assert refused.value.code == "queue_full"
+        patient = {"dmoa-patience": "600"}
+        served_too = await s.client.chat.completions.create(
+            model="dmoa", messages=ASK, stream=True, extra_headers=patient
+        )
+        await served_too.close()
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+
+@pytest.mark.parametrize("patience", ["0", "-1", "nan", "1e9", "much"])
+async def test_patience_that_is_none_is_refused(patience: str) -> None:
+    async with served(1) as s:
+        with pytest.raises(openai.BadRequestError, match="dmoa-patience"):
+            await s.client.chat.completions.create(
+                model="dmoa", messages=ASK, extra_headers={"dmoa-patience": patience}
+            )
+
+
+async def test_headers_keep_a_prompt_on_its_device() -> None:
+    async with served(3) as s:
+        answer = await s.client.chat.completions.create(
+            model="dmoa-m1-k2", messages=ASK, extra_headers={"dmoa-local-only": "true"}
+        )
+        assert extra(answer)["tasks"] == 1
+        with pytest.raises(openai.BadRequestError, match="dmoa-local-only"):
+            await s.client.chat.completions.create(
+                model="dmoa", messages=ASK, extra_headers={"dmoa-local-only": "perhaps"}
+            )
 
 
 async def test_when_nobody_can_answer_it_is_a_503() -> None:
@@ -320,25 +348,6 @@ async def test_tool_calls_of_the_aggregator_reach_the_client(
         deltas = [c.choices[0].delta.tool_calls async for c in streamed if c.choices]
         first = next(calls for calls in deltas if calls)[0]
         assert (first.index, first.id) == (0, "c1")
-
-
-async def test_dmoa_auto_gives_up_layers_before_it_refuses() -> None:
-    async with served(4) as s:
-        idle = await s.client.chat.completions.create(model="dmoa-auto", messages=ASK)
-        assert (extra(idle)["M"], extra(idle)["k"]) == (1, 3)
-        chosen = await s.client.chat.completions.create(model="dmoa-auto-select", messages=ASK)
-        assert extra(chosen)["aggregator"] == []
-        # As measured: half a second an inference, and a prompt a second from this user alone.
-        meter = s.cluster.devices[0].meter
-        for device in s.cluster.devices:
-            device.meter.service_seconds.add(0.5)
-        now = meter.clock()
-        meter.prompts._times.extend(now - 100 + i for i in range(101))
-        busy = Committees(s.cluster.devices[0], layers=2, proposers=3)
-        plan = await busy.plan(Wish(affordable=True))
-        assert (plan.layers, plan.proposers) < (2, 3)
-        assert plan.notes == [plan.reason]
-        assert f"M = {plan.layers}, k = {plan.proposers}" in plan.reason
 
 
 async def test_a_stream_tells_of_a_failed_proposer_and_its_replacement() -> None:

@@ -149,17 +149,18 @@ async def test_a_client_that_goes_away_is_waited_for_no_longer() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_they_count_as_prompts_at_the_door() -> None:
-    async with served(1, seconds=60.0, device_options={"max_prompts": 1}) as s:
-        asked = embeds(s, Embedded([[1.0]]))
-        first = asyncio.create_task(s.client.embeddings.create(model=OWN, input="a"))
+async def test_a_queue_that_is_too_long_takes_none() -> None:
+    async with served(1, seconds=60.0) as s:
+        embeds(s, Embedded([[1.0]]))
+        working = [asyncio.create_task(s.cluster.ask(0, 0, 0)) for _ in range(26)]
         async with asyncio.timeout(20):
-            while not asked:
+            while s.cluster.devices[0].queue.waiting < 25:
                 await asyncio.sleep(0.01)
         with pytest.raises(openai.RateLimitError):
             await s.client.embeddings.create(model=OWN, input="a")
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
 
 async def test_an_llm_that_fails_is_a_503() -> None:

@@ -62,28 +62,6 @@ def committee(response: Response) -> tuple[int, int]:
     return tree["M"], tree["k"]
 
 
-def test_dmoa_auto_follows_the_load_up_and_down() -> None:
-    async def work() -> None:
-        async with Cluster(4, seconds=0.01) as cluster:
-            api, meter = Api(cluster), cluster.devices[0].meter
-            assert committee(await api.ask("dmoa-auto")) == (2, 3)
-            # Everybody is slow now, and this user asks a prompt a second.
-            for device in cluster.devices:
-                for _ in range(256):
-                    device.meter.service_seconds.add(0.25)
-            now = meter.clock()
-            meter.prompts._times.extend(now - 100 + i for i in range(101))
-            await asyncio.sleep(10)
-            assert committee(await api.ask("dmoa-auto")) < (2, 3)
-            for device in cluster.devices:
-                for _ in range(256):
-                    device.meter.service_seconds.add(0.01)
-            await asyncio.sleep(10)
-            assert committee(await api.ask("dmoa-auto")) == (2, 3)
-
-    run_virtual(work())
-
-
 def test_when_every_device_is_busy_it_is_a_429_and_not_a_503() -> None:
     async def work() -> None:
         async with Cluster(2, queue=lambda: DeviceQueue(max_bytes=10)) as cluster:

@@ -9,6 +9,7 @@ from tests.torture.chaos import Operation, run, schedule, smallest
 SEEDS = range(30)
 
 
+@pytest.mark.slow
 def test_whatever_happens_prompts_are_answered_once_or_refused_and_all_heals() -> None:
     endings: Counter[str] = Counter()
     for seed in SEEDS:

@@ -15,6 +15,7 @@ from dmoa.network.memory import MemoryNetwork
 from dmoa.network.messages import (
     Cancel,
     Card,
+    Hello,
     Infer,
     Refused,
     Welcome,
@@ -235,3 +236,43 @@ def test_addresses_of_strangers_lead_nowhere(tmp_path: Path) -> None:
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(Exception, match="is no URL of a server"):
         check_url(url)
+
+
+def test_a_member_ends_only_its_own_tasks_and_says_hello_only_as_itself() -> None:
+    async def work() -> None:
+        async with Cluster(1, seconds=1000.0) as cluster:
+            bob = await hostile(cluster, "bob", b"")
+            mallory = await hostile(cluster, "mallory", b"")
+            asking = asyncio.create_task(
+                bob.ask("d0", encode(Infer(Task("t", "p", 1, [USER]))), lambda _: None, 1e6)
+            )
+            await cluster.settle()
+            heard: list[Any] = []
+
+            def hear(payload: bytes) -> None:
+                heard.append(decode_reply(payload))
+
+            await mallory.ask("d0", encode(Cancel("t")), hear, 10.0)
+            await cluster.settle()
+            assert cluster.devices[0].queue.serving == 1, "bob's task goes on"
+            # Nor is a task kept out by another's cancel that came first.
+            await mallory.ask("d0", encode(Cancel("later")), hear, 10.0)
+            later = asyncio.create_task(
+                bob.ask("d0", encode(Infer(Task("later", "p", 1, [USER]))), lambda _: None, 1e6)
+            )
+            await cluster.settle()
+            assert cluster.devices[0].queue.waiting == 1
+            before = cluster.devices[0].describe("bob")
+            claims = Hello(Card("bob", "not bob", "evil", 1))
+            await mallory.ask("d0", encode(claims), hear, 10.0)
+            assert isinstance(heard[-1], Refused)
+            assert heard[-1].detail == "you are mallory, and not bob"
+            assert cluster.devices[0].describe("bob") == before
+            for task in ("t", "later"):
+                await bob.ask("d0", encode(Cancel(task)), hear, 10.0)
+            await asyncio.gather(asking, later)
+            cluster.assert_idle()
+            for network in (bob, mallory):
+                await network.close()
+
+    run_virtual(work())

@@ -344,21 +344,6 @@ def test_a_long_queue_is_no_illness_while_the_llm_works_on_it() -> None:
 # --- to its own user -----------------------------------------------------------------------
 
 
-def test_a_refusal_at_the_door_never_says_at_once() -> None:
-    async def work() -> None:
-        options = {"max_prompts": 1}
-        async with Cluster(1, seconds=0.01, device_options=options) as cluster:
-            await cluster.ask(0, 0, 0)  # it knows now how fast it is
-            open_prompt = asyncio.create_task(cluster.ask(0, 0, 0))
-            await asyncio.sleep(0.001)
-            with pytest.raises(QueueFull, match="works on 1 prompts") as refused:
-                await cluster.ask(0, 0, 0)
-            assert refused.value.retry_after == 1.0
-            await open_prompt
-
-    run_virtual(work())
-
-
 def test_draining_waits_for_the_own_prompts_but_not_for_ever() -> None:
     async def work() -> None:
         async with Cluster(1, seconds=10.0) as cluster:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from dmoa.evaluation import pocketqa
 from dmoa.evaluation.committees import Study
 from dmoa.evaluation.decided import EXAM_SEED, Decided, DecidedTeam
@@ -25,6 +27,7 @@ def run(folder: Path, school: School, study: Study) -> dict[str, DecidedTeam]:
         return decided.findings()
 
 
+@pytest.mark.slow
 def test_both_regimes_are_found_out(tmp_path: Path) -> None:
     study = Study(32, 3, rows=(Row(0, 0),), baselines=False)
     found = run(tmp_path, School(study), study)

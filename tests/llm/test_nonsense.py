@@ -51,6 +51,7 @@ CHUNK = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.sampled_from(dialects()), st.lists(CHUNK, max_size=5), st.booleans(), st.booleans())
 def test_any_chunks_are_read_or_refused(

@@ -1,8 +1,14 @@
 """The choice of a plan: quality against work."""
 
-import pytest
+import math
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmoa.policies.law import largest_backlog
 from dmoa.policies.plans import (
+    ANYWHERE,
     Candidate,
     Load,
     alone,
@@ -12,6 +18,7 @@ from dmoa.policies.plans import (
     counted,
     level_among,
     possible,
+    wait,
     work_of,
 )
 
@@ -46,18 +53,56 @@ def test_of_equals_the_own_one_and_fewer_inferences_are_taken() -> None:
 
 def test_more_inferences_must_be_worth_their_cost() -> None:
     assert best([OWN, candidate(TEAM, 0.52)]) == OWN
-    assert best([OWN, candidate(TEAM, 0.56)]).plan == TEAM
+    assert best([OWN, candidate(TEAM, 0.56)]) == candidate(TEAM, 0.56)
 
 
 def test_a_busy_peer_is_left_alone() -> None:
-    assert best([OWN, PEER], Load({"cyd": 100.0}, alpha=3.0)) == OWN
-    assert best([OWN, PEER], Load({"cyd": 20.0}, alpha=3.0)) == PEER
+    assert best([OWN, PEER], Load({"cyd": 30.0})) == OWN
+    assert best([OWN, PEER], Load({"cyd": 5.0})) == PEER
+    assert best([OWN, PEER], Load({"cyd": 30.0}), patience=600.0) == PEER, "who waits gets it"
 
 
-def test_promised_work_makes_committees_dear() -> None:
+def test_work_on_a_slow_device_costs_more() -> None:
+    assert best([OWN, PEER], Load({"cyd": 10.0})) == PEER
+    assert best([OWN, PEER], Load({"cyd": 10.0}, pace={"cyd": 4.0})) == OWN
+
+
+def test_backlog_makes_committees_dear() -> None:
     team = candidate(TEAM, 0.7)
     assert best([OWN, team]) == team
-    assert best([OWN, team], Load(promised=6.0)) == OWN
+    assert best([OWN, team], Load({"ada": 9.0, "bob": 9.0, "cyd": 9.0})) == OWN
+
+
+def test_whoever_is_drawn_costs_what_the_others_do() -> None:
+    drawn = Candidate(TEAM, 0.9, {"ada": 2.0, ANYWHERE: 2.0})
+    assert best([OWN, drawn]) == drawn
+    assert best([OWN, drawn], Load(elsewhere=20.0)) == OWN
+
+
+def test_nothing_is_taken_when_nothing_is_worth_its_price_until_the_queue_is_shorter() -> None:
+    full = Load({"ada": 25.0})
+    assert best([OWN], full) is None
+    assert best([OWN, PEER], full) == PEER
+    services = wait([OWN], full)
+    assert best([OWN], Load({"ada": 25.0 - services - 0.01})) == OWN
+    assert best([OWN], Load({"ada": 25.0 - services + 0.01})) is None
+    hangs = Load({"ada": math.nan})
+    assert best([OWN], hangs) is None
+    assert math.isinf(wait([OWN], hangs))
+
+
+@given(
+    backlogs=st.lists(st.floats(0, 1e4), min_size=3, max_size=3),
+    quality=st.floats(0.01, 1.0),
+    patience=st.floats(1.0, 1000.0),
+)
+def test_no_queue_gets_work_beyond_the_bound(
+    backlogs: list[float], quality: float, patience: float
+) -> None:
+    load = Load(dict(zip(("ada", "bob", "cyd"), backlogs, strict=True)))
+    taken = best([candidate(TEAM, quality), candidate(alone("ada"), quality)], load, patience)
+    for device in taken.work if taken else ():
+        assert load.backlog[device] <= largest_backlog(quality, 1.0, patience) + 1e-6
 
 
 def test_what_is_not_credibly_better_counts_as_worse() -> None:

@@ -37,6 +37,7 @@ def test_a_layer_without_drafts_keeps_those_of_the_layer_before() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_replacements_are_drawn_uniformly() -> None:
     async def work() -> Counter[tuple[str, ...]]:
         firsts: Counter[tuple[str, ...]] = Counter()

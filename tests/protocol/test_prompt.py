@@ -51,6 +51,7 @@ def test_without_faults_a_prompt_costs_exactly_its_inferences(
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_proposers_are_drawn_uniformly_and_anew_in_each_layer() -> None:
     async def work() -> Counter[tuple[str, ...]]:
         pairs: Counter[tuple[str, ...]] = Counter()
@@ -363,20 +364,6 @@ def test_a_prompt_that_fits_only_a_peer_is_answered_there() -> None:
             long = [Message(role="user", content="word " * 1000)]
             finished = await cluster.ask(0, 1, 1, messages=long)
             assert finished.text.startswith("answer of d1")
-
-    run_virtual(work())
-
-
-def test_prompts_beyond_the_door_are_refused_with_a_time_and_the_others_answered() -> None:
-    async def work() -> None:
-        async with Cluster(2, device_options={"max_prompts": 3}) as cluster:
-            asking = [asyncio.create_task(cluster.ask(0, 0, 0)) for _ in range(5)]
-            results = await asyncio.gather(*asking, return_exceptions=True)
-            refused = [r for r in results if isinstance(r, QueueFull)]
-            assert len(refused) == 2
-            assert all(r.retry_after >= 1 for r in refused)
-            assert sum(isinstance(r, Finished) for r in results) == 3
-            assert isinstance(await cluster.ask(0, 0, 0), Finished)
 
     run_virtual(work())
 

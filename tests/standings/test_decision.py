@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from dmoa.policies.plans import Load, Plan, alone, choosing, committee
-from dmoa.standings.decision import Card, View, decide, plan_subject, view
+from dmoa.standings.decision import Card, View, decide, decide_idle, plan_subject, view
 from dmoa.standings.outcomes import Outcome, Standings
 
 CARDS = {name: Card(name, name, f"model of {name}") for name in ("ada", "bob", "cyd")}
@@ -37,20 +37,21 @@ def examined(
 
 
 def test_until_something_is_known_the_own_llm_answers() -> None:
-    decision = decide(view(Standings(), "ada", CARDS.values(), 0.0, [TEAM]))
+    decision = decide_idle(view(Standings(), "ada", CARDS.values(), 0.0, [TEAM]))
     assert decision.plan == alone("ada")
     assert decision.why.startswith("too little is known")
 
 
 def test_a_far_better_peer_is_asked_alone() -> None:
-    decision = decide(examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60))
+    decision = decide_idle(examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60))
     assert decision.plan == alone("cyd")
     assert decision.why == "cyd's LLM was right in 47 of 60 questions, this one's in 19"
 
 
 def test_a_peer_that_was_only_lucky_is_not() -> None:
     left = sum(
-        decide(examined(independent(ada=0.6, bob=0.6, cyd=0.55), 60, seed)).plan != alone("ada")
+        decide_idle(examined(independent(ada=0.6, bob=0.6, cyd=0.55), 60, seed)).plan
+        != alone("ada")
         for seed in range(200)
     )
     assert left <= 20
@@ -59,13 +60,13 @@ def test_a_peer_that_was_only_lucky_is_not() -> None:
 def test_a_strong_owner_keeps_its_own_llm() -> None:
     for seed in range(100):
         made = examined(independent(ada=0.78, bob=0.36, cyd=0.17), 60, seed, plans=(TEAM,))
-        assert decide(made).plan == alone("ada")
+        assert decide_idle(made).plan == alone("ada")
 
 
 def test_a_weak_owner_finds_the_strong_peer_in_sixty_questions() -> None:
     for seed in range(100):
         made = examined(independent(ada=0.36, bob=0.17, cyd=0.78), 60, seed)
-        assert decide(made).plan == alone("cyd")
+        assert decide_idle(made).plan == alone("cyd")
 
 
 def complementary(rng: random.Random, topic: str) -> Mapping[object, bool]:
@@ -74,7 +75,7 @@ def complementary(rng: random.Random, topic: str) -> Mapping[object, bool]:
 
 
 def test_a_committee_that_is_better_on_the_same_questions_is_taken() -> None:
-    decision = decide(examined(complementary, 200, plans=(TEAM, VOTE)))
+    decision = decide_idle(examined(complementary, 200, plans=(TEAM, VOTE)))
     assert decision.plan == TEAM
     assert "it won" in decision.why
 
@@ -84,7 +85,7 @@ def test_a_committee_that_only_repeats_its_best_member_is_not() -> None:
         right = rng.random() < 0.6
         return {"ada": right, "bob": right, "cyd": right, TEAM: right}
 
-    decision = decide(examined(same, 200, plans=(TEAM,)))
+    decision = decide_idle(examined(same, 200, plans=(TEAM,)))
     assert decision.plan == alone("ada")
     assert decision.why.endswith("committees have not been better")
 
@@ -101,8 +102,8 @@ def by_topic(rng: random.Random, topic: str) -> Mapping[object, bool]:
 
 def test_topics_count_where_they_help() -> None:
     made = examined(by_topic, 240)
-    assert {decide(made, topic=t).plan.aggregator for t in TOPICS} == {"ada", "bob", "cyd"}
-    assert decide(made, topic="poetry").topic == ""
+    assert {decide_idle(made, topic=t).plan.aggregator for t in TOPICS} == {"ada", "bob", "cyd"}
+    assert decide_idle(made, topic="poetry").topic == ""
 
 
 def test_topics_do_not_count_where_they_do_not_help() -> None:
@@ -115,8 +116,8 @@ def test_topics_do_not_count_where_they_do_not_help() -> None:
 
 def test_who_may_not_be_asked_is_not() -> None:
     made = examined(independent(ada=0.35, bob=0.7, cyd=0.8), 60)
-    assert decide(made, may_ask=lambda peer: peer != "cyd").plan == alone("bob")
-    local = decide(made, may_ask=lambda peer: False)
+    assert decide_idle(made, may_ask=lambda peer: peer != "cyd").plan == alone("bob")
+    local = decide_idle(made, may_ask=lambda peer: False)
     assert local.plan == alone("ada")
     assert "cannot be asked" in local.why
 
@@ -124,6 +125,7 @@ def test_who_may_not_be_asked_is_not() -> None:
 def test_a_busy_peer_is_passed_over_and_that_is_said() -> None:
     made = examined(independent(ada=0.35, bob=0.2, cyd=0.8), 60)
     decision = decide(made, load=Load({"cyd": 1000.0}))
+    assert decision
     assert decision.plan == alone("ada")
     assert "is busier" in decision.why
 
@@ -134,11 +136,11 @@ def test_what_a_card_claims_of_its_model_changes_nothing() -> None:
         known.note(CARDS["ada"].subject, Outcome(question, "", True, 0.0))
         known.note(CARDS["cyd"].subject, Outcome(question, "", False, 0.0))
     boaster = Card("cyd", "cyd (the best)", "gpt-9-ultra")
-    decision = decide(view(known, "ada", [CARDS["ada"], boaster], 0.0))
+    decision = decide_idle(view(known, "ada", [CARDS["ada"], boaster], 0.0))
     assert decision.plan == alone("ada")
 
 
 @pytest.mark.parametrize("questions", [0, 5, 9])
 def test_few_questions_are_no_ground_to_leave(questions: int) -> None:
     made = examined(lambda rng, topic: {"ada": False, "cyd": True}, questions)
-    assert decide(made).plan == alone("ada")
+    assert decide_idle(made).plan == alone("ada")

@@ -4,10 +4,11 @@ import random
 from collections.abc import Callable, Mapping
 
 import msgspec
+import pytest
 
 from dmoa.policies.plans import Plan, alone
 from dmoa.standings.candidates import worth_examining
-from dmoa.standings.decision import Card, decide
+from dmoa.standings.decision import Card, decide_idle
 from dmoa.standings.examiner import Examiner, Kept, Step
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.questions.own import OwnQuestion
@@ -53,21 +54,23 @@ def test_one_far_ahead_is_found_and_no_committee_is_tried() -> None:
     skills = {"ada": 0.3, "bob": 0.2, "cyd": 0.85, "dan": 0.4}
     examiner, now = examined(coins(skills))
     made = examiner.view(CARDS, now)
-    assert decide(made).plan == alone("cyd")
+    assert decide_idle(made).plan == alone("cyd")
     assert examiner.plans(CARDS, now) == []
 
 
+@pytest.mark.slow
 def test_equals_that_know_different_things_become_a_committee() -> None:
     examiner, now = examined(coins(dict.fromkeys(CARDS, 0.45)))
-    decision = decide(examiner.view(CARDS, now))
+    decision = decide_idle(examiner.view(CARDS, now))
     assert decision.plan.method == "synthesise"
     assert decision.plan.proposers == 3
     assert decision.plan.aggregator == "ada"
 
 
+@pytest.mark.slow
 def test_equals_that_know_the_same_stay_alone() -> None:
     examiner, now = examined(lambda name, topic, i: random.Random(i).random() < 0.5)
-    assert decide(examiner.view(CARDS, now)).plan == alone("ada")
+    assert decide_idle(examiner.view(CARDS, now)).plan == alone("ada")
 
 
 def test_topics_of_prompts_are_told_where_they_are_like_the_examinations() -> None:

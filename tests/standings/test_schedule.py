@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dmoa.policies.plans import Plan, alone, committee
-from dmoa.standings.decision import Card, decide, view
+from dmoa.standings.decision import Card, decide_idle, view
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.schedule import DAY, KNOWN_WELL, LOST, Ask, Budget, Schedule, State
 
@@ -217,7 +217,7 @@ def test_one_that_refuses_is_left_alone_and_has_no_standing() -> None:
     assert 2 <= len(refusals) <= 6
     assert examiner.asked("cyd") == 0
     made = view(examiner.standings, "ada", CARDS.values(), examiner.now)
-    assert decide(made).plan == alone("ada")
+    assert decide_idle(made).plan == alone("ada")
     assert all(candidate.plan != alone("cyd") for candidate in made.candidates)
 
 
@@ -241,7 +241,7 @@ def test_a_swap_behind_a_card_is_found_out_and_followed() -> None:
 
     examiner.run(DAY, right)
     known = view(examiner.standings, "ada", CARDS.values(), examiner.now)
-    assert decide(known).plan == alone("cyd")
+    assert decide_idle(known).plan == alone("cyd")
     swapped.append(examiner.now)
     subject = CARDS["cyd"].subject
     for asked in range(50):
@@ -252,7 +252,7 @@ def test_a_swap_behind_a_card_is_found_out_and_followed() -> None:
         pytest.fail("not found out within 50 questions")
     examiner.run(examiner.now + DAY, right)
     known = view(examiner.standings, "ada", CARDS.values(), examiner.now)
-    assert decide(known).plan == alone("ada")
+    assert decide_idle(known).plan == alone("ada")
 
 
 def test_plans_are_asked_when_their_members_are_known_on_the_same_questions() -> None:
@@ -263,7 +263,7 @@ def test_plans_are_asked_when_their_members_are_known_on_the_same_questions() ->
     assert first >= 30
     made = view(examiner.standings, "ada", CARDS.values(), examiner.now, [TEAM])
     assert made.pairs[TEAM].shared >= 50
-    assert decide(made).plan == TEAM
+    assert decide_idle(made).plan == TEAM
 
 
 def test_a_hopeless_plan_is_not_asked_on() -> None:

@@ -106,6 +106,7 @@ def test_free_choice_finds_the_most_loaded_set(seed):
     )
 
 
+@pytest.mark.slow
 def test_free_choice_among_ten_thousand_devices_is_found_at_once():
     n = 10_000
     r = random.Random(1)

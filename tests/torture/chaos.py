@@ -21,7 +21,7 @@ from tests.virtual import run_virtual
 DEVICES = 5
 LONGEST = 40  # operations
 CALM_SECONDS = 120.0
-OPTIONS = {"first_token_seconds": 20.0, "stall_seconds": 20.0, "max_prompts": 2}
+OPTIONS = {"first_token_seconds": 20.0, "stall_seconds": 20.0}
 
 Operation = tuple[str, int, int, int]
 """What is done, to which device, and two numbers of which the operation knows the meaning."""

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from dmoa.errors import PeerError
 from dmoa.network.interface import Send
 from dmoa.network.memory import MemoryHub, MemoryNetwork
 from dmoa.network.sealed import SealedNetwork
-from dmoa.network.sealing import OutsideReply, decode_reply, encode
+from dmoa.network.sealing import Denied, Meet, OutsideReply, decode_reply, encode
 from dmoa.trust.authority import Authority
-from dmoa.trust.holder import Holder
+from dmoa.trust.holder import DAY, Holder
+from dmoa.trust.introduction import Introduction, Statement
 from dmoa.trust.invite import Invite
+from dmoa.trust.membership import Membership
 from dmoa.trust.private import PrivateNetwork
 from tests.virtual import run_virtual
 
@@ -176,3 +179,30 @@ def run(folder: Path, work: Callable[[Village], Any]) -> None:
             await work(v)
 
     run_virtual(live())
+
+
+def other_authority() -> Authority:
+    """That of another network."""
+    return Authority(*Authority.create())
+
+
+def statement(membership: Membership, device: bytes, session: bytes | None = None) -> Statement:
+    """What an introduction says of a device, valid now."""
+    key = session or X25519PrivateKey.generate().public_key().public_bytes_raw()
+    return Statement(membership.certificate, device, key, NOW - 60, NOW + DAY)
+
+
+async def denied(v: Village, introduction: Introduction) -> str:
+    """Why ada does not let somebody in who introduces itself so."""
+    session = v.session("somewhere", lambda payload: b"")
+    digest = v.ada.network.holder.register.revocations.digest()
+    reply = await v.send(session, v.ada.network.address, Meet(introduction, bytes(16), digest))
+    assert isinstance(reply, Denied), reply
+    return reply.why
+
+
+class Rogue(SealedNetwork):
+    """A member's program that was changed: what it learns of revocations it forgets."""
+
+    def learn(self, revocations: Any) -> None:
+        pass

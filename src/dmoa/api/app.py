@@ -19,6 +19,7 @@ from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.making import PromptDefaults, PromptMaker
+from dmoa.api.metrics import Metrics
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
 from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
@@ -64,13 +65,23 @@ def make_app(
         network: which network that is.
         origins, hosts: see `Guard`.
     """
-    operations = all_operations(device, committees, defaults, problems, network)
-    routed = make_routed(operations, keys)
+    metrics = Metrics(device)
+    operations = all_operations(device, committees, defaults, problems, metrics, network)
+    routed = make_routed(operations, keys, metrics.refused)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
-def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
+def make_routed(
+    operations: Sequence[Operation],
+    keys: list[str],
+    refused: Callable[[Exception], None] = lambda error: None,
+) -> Starlette:
     """The operations at their paths, behind the keys, with errors as their clients read them."""
+
+    async def answer_error(request: Request, error: Exception) -> Response:
+        refused(error)
+        return await _answer_error(request, error)
+
     return Starlette(
         routes=[
             Route(
@@ -81,8 +92,8 @@ def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
             for operation in operations
         ],
         exception_handlers={
-            DmoaError: _answer_error,
-            HTTPException: _answer_error,
+            DmoaError: answer_error,
+            HTTPException: answer_error,
             Exception: _answer_fault,
         },
     )
@@ -92,7 +103,8 @@ def all_operations(
     device: Device,
     committees: Committees,
     defaults: PromptDefaults,
-    problems: Callable[[], list[str]] = list,
+    problems: Callable[[], list[str]],
+    metrics: Metrics,
     network: Callable[[], NetworkStatus | None] = lambda: None,
 ) -> list[Operation]:
     """All that the API does."""
@@ -163,6 +175,7 @@ def all_operations(
             errors=(503,),
             open=True,
         ),
+        metrics.operation(),
         Operation("/openapi.json", "This description.", document, dict[str, Any]),
     ]
     return operations

@@ -75,6 +75,7 @@ class ChatCompletions:
             wished.draft_tokens,
             wished.aggregator,
             wished.local_only,
+            wished.patience,
             stream=bool(chat.stream),
         )
         return await self._prompts.answer(request, asked, lambda name: ChatWriter(chat, name))

@@ -43,6 +43,7 @@ class Asked:
         draft_tokens: longest draft, where it is wished.
         aggregator: name or id of the device that is to write the answer.
         local_only: nothing of the prompt may leave this device, whatever the model says.
+        patience: what the answer is worth to the client, see `policies.law`.
         notes: what of the request was left out, for the prompt's record.
         stream: whether the client reads the answer as it comes.
     """
@@ -55,6 +56,7 @@ class Asked:
     draft_tokens: int | None = None
     aggregator: str | None = None
     local_only: bool = False
+    patience: float | None = None
     notes: list[str] = field(default_factory=list)
     stream: bool = False
 
@@ -74,9 +76,10 @@ class PromptMaker:
         self._defaults = defaults
 
     async def make(self, asked: Asked) -> Prompt:
-        """The prompt of a request.
+        """The prompt of a request, of which the device knows from now on.
 
         Raises:
+            QueueFull: no plan is worth what its work costs now.
             ApiError: there is no such model or aggregator, or M or k is out of range.
             RequestRefused: the form that is asked for makes no sense.
         """
@@ -84,8 +87,8 @@ class PromptMaker:
         form = form_of(asked.constraints)
         if asked.local_only:
             wish = replace(wish, local_only=True)
-        plan = await self._plan(wish, asked.messages)
-        return Prompt(
+        plan = await self._plan(replace(wish, patience=asked.patience), asked.messages)
+        prompt = Prompt(
             messages=asked.messages,
             layers=plan.layers,
             proposers=plan.proposers,
@@ -105,10 +108,13 @@ class PromptMaker:
             local_only=plan.local_only,
             plan=plan.decided,
         )
+        self._device.expect(prompt)
+        return prompt
 
     async def _plan(self, wish: Wish, messages: list[Message]) -> CommitteePlan:
         if self._defaults.background and (task := background_task(messages)) is not None:
-            plan = await self._committees.plan(replace(ALONE, local_only=wish.local_only))
+            alone = replace(ALONE, local_only=wish.local_only, patience=wish.patience)
+            plan = await self._committees.plan(alone)
             return replace(plan, reason=f"a chat program wants {task}, which needs no committee")
         said = [message.content for message in messages if message.role == "user"]
         return await self._committees.plan(wish, said[-1] if said else "")

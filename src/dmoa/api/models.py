@@ -1,7 +1,6 @@
 """The names of models that a client may ask for, and what each asks for.
 
-* `dmoa`, `dmoa-auto`: the device decides by what it knows of the others; where its owner has set
-  M and k, `dmoa-auto` is less than that while the network is loaded;
+* `dmoa`, `dmoa-auto`: the device decides by what it knows of the others and how busy they are;
 * `dmoa-mM-kK`: M layers and K extra proposers; with `-best` at its end the device that is known to
   be the best writes the answer;
 * the device's own model under its own name: no collaboration (M = 0).
@@ -24,7 +23,7 @@ LISTED = (
 )
 BEST = "-best"
 _NAME = re.compile(
-    r"dmoa(?:(?P<automatic>-auto)|-m(?P<layers>\d{1,12})-k(?P<proposers>\d{1,12}))?(?P<suffix>(?:-[a-z]+)*)"
+    r"dmoa(?:-auto|-m(?P<layers>\d{1,12})-k(?P<proposers>\d{1,12}))?(?P<suffix>(?:-[a-z]+)*)"
 )
 
 
@@ -59,7 +58,7 @@ def parse(name: str, own_model: str) -> Wish:
         )
     if match["layers"] is None:
         # Without a suffix it is the device's business what is done with drafts.
-        return Wish(None, aggregation if match["suffix"] else None, bool(match["automatic"]))
+        return Wish(None, aggregation if match["suffix"] else None)
     layers, proposers = int(match["layers"]), int(match["proposers"])
     if layers > LIMITS.layers:
         raise ApiError(400, f"model {name!r}: M = {layers} layers; at most {LIMITS.layers}")

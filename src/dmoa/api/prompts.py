@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dmoa.api.errors import ApiError
+from dmoa.api.headers import with_headers
 from dmoa.api.making import Asked, PromptMaker
 from dmoa.api.stream import AnswerStream, until_disconnected
 from dmoa.api.writing import Writer
@@ -42,7 +43,7 @@ class Prompts:
             asked: what it asks.
             make_writer: makes the writer of an answer, from the id of its prompt.
         """
-        prompt = await self._maker.make(asked)
+        prompt = await self._maker.make(with_headers(asked, request.headers))
         writer = make_writer(prompt.id)
         if asked.stream:
             stream = AnswerStream(writer)

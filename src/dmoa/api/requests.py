@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from dmoa.api.errors import ApiError
 from dmoa.api.reading import message, switches
+from dmoa.policies.law import LEAST_PATIENCE, MOST_PATIENCE
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import (
     Constraints,
@@ -22,6 +23,7 @@ from dmoa.protocol.conversation import (
     TokenCount,
 )
 
+Patience = Annotated[float, Meta(ge=LEAST_PATIENCE, le=MOST_PATIENCE)]
 Instruction = Annotated[str, Meta(min_length=1, max_length=LIMITS.instruction_characters)]
 
 
@@ -95,6 +97,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
         draft_tokens: longest draft.
         aggregator: name or id of the device that writes the answer.
         local_only: nothing of the prompt leaves this device, whatever the model says.
+        patience: mean service times that a surely right answer may cost, work times price.
     """
 
     progress: bool = False
@@ -104,6 +107,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     draft_tokens: TokenCount | None = None
     aggregator: Annotated[str, Meta(min_length=1, max_length=LIMITS.name_characters)] | None = None
     local_only: bool = False
+    patience: Patience | None = None
 
 
 class ChatRequest(msgspec.Struct):

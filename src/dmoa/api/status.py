@@ -15,6 +15,8 @@ class DeviceStatus(msgspec.Struct):
 
     Attributes:
         queue: tasks waiting.
+        promised: tasks that prompts of its own user, under way, will still put there.
+        slots: tasks that it serves at once.
         alpha: mean seconds per inference.
         arrival_rate: prompts per second of its own user (`lambda` in JSON).
         load: share of its LLM's time that is taken; stable below 1.
@@ -27,6 +29,8 @@ class DeviceStatus(msgspec.Struct):
     own: bool
     queue: int | None = None
     serving: int | None = None
+    promised: int | None = None
+    slots: int | None = None
     alpha: float | None = None
     arrival_rate: float | None = msgspec.field(default=None, name="lambda")
     load: float | None = None

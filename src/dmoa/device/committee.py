@@ -2,27 +2,28 @@
 
 A user's wish (`Wish`) comes from the name of a model and the request; what becomes of it is a
 `CommitteePlan`. Whatever must not leave the device does not. What names M and k gets the paper's
-rule, with these M and k. The model `dmoa` gets the plan that is best by what examinations found
-(`standings`), or what the owner has set.
+rule, with these M and k. The model `dmoa` gets the plan that is worth most now, by what
+examinations found (`standings`) and by what work costs (`policies.plans`), or what the owner has
+set. Where no plan is worth its price, the prompt is refused, and told when one will be.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dmoa.device.device import Device
 from dmoa.device.examinations import Examinations
 from dmoa.device.shapes import likeliest, shape_of
-from dmoa.device.survey import Survey
-from dmoa.policies.admission import ladder
+from dmoa.errors import QueueFull
+from dmoa.policies.law import PATIENCE
+from dmoa.policies.plans import ANYWHERE, Candidate, alone, best, wait
 from dmoa.protocol.aggregation import Aggregation
 from dmoa.protocol.conversation import Sampling
 from dmoa.protocol.records import PlanRecord
-from dmoa.standings.decision import Decision, View, best_single, decide
-from dmoa.theory.network import QueueingNetwork
-from dmoa.theory.stability import network_load
+from dmoa.standings.decision import Decision, View, able, best_single, decide, decide_idle
 
-LOAD_LIMIT = 0.8
-"""Predicted load of the busiest device that is still taken; latency grows steeply above."""
+LOOKED_AT = 32
+"""Other devices, drawn by chance, whose load says how busy all of them are."""
+WISHED = 1.0
+"""Quality of what a user asks for by name: it is worth all of the patience to them."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ class Wish:
     Attributes:
         size: M and k; None leaves them to the device.
         aggregation: what is done with drafts; None leaves it to the device.
-        affordable: not more than the network has room for just now.
         best: the device that is known to be the best writes the answer.
         local_only: nothing may leave this device.
+        patience: mean service times that a surely right answer may cost, work times price;
+            None leaves it to the device.
     """
 
     size: Size | None = None
     aggregation: Aggregation | None = None
-    affordable: bool = False
     best: bool = False
     local_only: bool = False
+    patience: float | None = None
 
 
 ALONE = Wish(Size(0, 0), Aggregation())
@@ -108,6 +110,8 @@ class Committees:
         aggregation: what is done with drafts unless a prompt says otherwise.
         examinations: what is known of the devices; with None nothing is decided by it.
         local_only: nothing of any prompt may leave this device.
+        patience: mean service times that a surely right answer may cost, unless a prompt says
+            otherwise.
     """
 
     def __init__(
@@ -119,40 +123,46 @@ class Committees:
         aggregation: Aggregation = Aggregation(),
         examinations: Examinations | None = None,
         local_only: bool = False,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self.examinations = examinations
         self._local_only = local_only
         self._device = device
         self._layers = layers
         self._proposers = proposers
         self._aggregation = aggregation
-        self._survey = Survey(device)
 
     async def plan(self, wish: Wish, text: str = "") -> CommitteePlan:
         """The committee of a prompt that comes now.
 
+        Nothing is awaited after the decision: whoever calls this and tells the device of the
+        prompt at once (`Device.expect`) has decided on what is true.
+
         Args:
             wish: what its user asks for.
             text: what it says, where its topic may matter.
+
+        Raises:
+            QueueFull: no plan is worth what its work costs now; says when one will be.
         """
         if wish.local_only or self._local_only:
             reason = "nothing of this prompt may leave the device, so its own LLM answers alone"
-            return CommitteePlan(0, 0, Aggregation(), reason, local_only=True)
+            plan = CommitteePlan(0, 0, Aggregation(), reason, local_only=True)
+            return await self._at_the_door(plan, wish)
         if self.examinations is not None and self._decides(wish):
-            return await self._decided(self.examinations, text)
+            return await self._decided(self.examinations, wish, text)
         plan = self._usual() if wish.size is None else _as_asked(wish.size)
         plan = replace(plan, aggregation=wish.aggregation or self._aggregation)
-        if wish.affordable and plan.layers:
-            plan = await self._as_affordable(plan)
         if plan.aggregation.fallback and plan.layers:
             plan = self._as_experienced(plan)
-        return self._by_the_best(plan) if wish.best else plan
+        return await self._at_the_door(self._by_the_best(plan) if wish.best else plan, wish)
 
     def default(self) -> CommitteePlan:
         """What the model `dmoa` means while there is room."""
         if self.examinations is not None and self._decides(Wish()):
             made = self.examinations.view()
-            return self._as_decided(made, decide(made, may_ask=self._is_there))
+            return self._as_decided(made, decide_idle(made, may_ask=self._is_there))
         return self._usual()
 
     # --- by standings ------------------------------------------------------------------------
@@ -162,18 +172,52 @@ class Committees:
         said = wish.size is not None or wish.aggregation is not None
         return not said and self._layers is None and self._aggregation == Aggregation()
 
-    async def _decided(self, examinations: Examinations, text: str) -> CommitteePlan:
+    async def _decided(self, examinations: Examinations, wish: Wish, text: str) -> CommitteePlan:
         made = examinations.view()
-        if len(made.candidates) == 1 and not made.by_topic:
-            return self._as_decided(made, decide(made))  # at once, and nobody is asked
-        loads = await self._survey.loads()
+        topic = examinations.topic(text)
+        loads = self._device.loads
+        members = {device for c in made.of(topic) for device in c.plan.members}
+        await loads.renew(device for device in members if self._is_there(device))
 
         def may_ask(device: str) -> bool:
-            # One that is there and says nothing of itself is hung.
-            return self._is_there(device) and (not loads.backlog or device in loads.backlog)
+            return self._is_there(device) and not loads.is_silent(device)
 
-        topic = examinations.topic(text)
-        return self._as_decided(made, decide(made, topic=topic, may_ask=may_ask, load=loads.load))
+        load, patience = loads.load(members), self._patience_for(wish)
+        decision = decide(made, topic=topic, may_ask=may_ask, load=load, patience=patience)
+        if decision is None:
+            raise self._refusal(wait(able(made, topic, may_ask), load, patience))
+        return self._as_decided(made, decision)
+
+    def _patience_for(self, wish: Wish) -> float:
+        wanted = self._patience if wish.patience is None else wish.patience
+        return self._device.loads.patience(wanted)
+
+    def _refusal(self, services: float) -> QueueFull:
+        seconds = self._device.loads.seconds(services)
+        return QueueFull(
+            "there is more work than an answer is worth waiting for; more patience waits longer",
+            seconds,
+        )
+
+    async def _at_the_door(self, plan: CommitteePlan, wish: Wish) -> CommitteePlan:
+        """A plan that was not chosen by its price is taken only if it is worth that."""
+        own, loads = self._device.own_id, self._device.loads
+        work: dict[str, float] = {own: plan.layers + (0.0 if plan.aggregator else 1.0)}
+        if plan.aggregation.method != "synthesise" and plan.layers:
+            work[own] = plan.layers
+        elif plan.aggregator:
+            work[plan.aggregator] = 1.0
+        peers = list(self._device.peer_links.cards())
+        proposers = min(plan.proposers, len(peers))
+        if plan.layers and proposers:
+            work[ANYWHERE] = float(plan.layers * proposers)
+            sample = self._device.random.sample(peers, min(len(peers), LOOKED_AT))
+            await loads.renew(sample)
+        candidate = Candidate(alone(own), WISHED, work)
+        load, patience = loads.load(work), self._patience_for(wish)
+        if best([candidate], load, patience, effort=0.0) is None:
+            raise self._refusal(wait([candidate], load, patience, effort=0.0))
+        return plan
 
     def _is_there(self, device: str) -> bool:
         return device in self._device.peer_links.cards()
@@ -231,19 +275,6 @@ class Committees:
             return plan.lower(0, plan.proposers, f"{reason}; ask dmoa-m1-k3 for it all the same")
         return plan
 
-    async def _as_affordable(self, plan: CommitteePlan) -> CommitteePlan:
-        loads = await self._survey.loads()
-        if not loads.alphas:
-            return plan
-        layers, proposers = affordable(plan.layers, plan.proposers, loads.alphas, loads.rates)
-        if (layers, proposers) == (plan.layers, min(plan.proposers, len(loads.alphas) - 1)):
-            return plan
-        return plan.lower(
-            layers,
-            proposers,
-            f"the load of the network leaves room for M = {layers}, k = {proposers} now",
-        )
-
     def _as_experienced(self, plan: CommitteePlan) -> CommitteePlan:
         experience = self._device.experience
         if not experience.hopeless:
@@ -266,25 +297,3 @@ def _as_asked(size: Size) -> CommitteePlan:
     if not size.layers:
         reason = "the prompt asks for the own LLM alone"
     return CommitteePlan(size.layers, size.proposers, Aggregation(), reason)
-
-
-def affordable(
-    layers: int, proposers: int, alphas: Sequence[float], rates: Sequence[float]
-) -> tuple[int, int]:
-    """The first rung of a ladder below (M, k) at which no device is loaded beyond the limit.
-
-    M goes first, then k, so that a network gives up layers before it refuses prompts.
-
-    Args:
-        layers: M that is wanted.
-        proposers: k that is wanted.
-        alphas: mean service time of each device, seconds.
-        rates: prompts per second of each device's user.
-
-    Returns:
-        M and k; (0, 0) if nothing else can be afforded.
-    """
-    for M, k in ladder(layers, min(proposers, len(alphas) - 1)):
-        if network_load(QueueingNetwork(tuple(alphas), tuple(rates), M, k)) <= LOAD_LIMIT:
-            return M, k
-    return 0, 0

@@ -9,6 +9,7 @@ from typing import Any
 from dmoa.device.guests import PeerService
 from dmoa.device.health import Health
 from dmoa.device.inference import InferenceService
+from dmoa.device.loads import Loads
 from dmoa.device.meter import DeviceMeter
 from dmoa.device.peers import Peers
 from dmoa.device.queue import DeviceQueue
@@ -16,6 +17,7 @@ from dmoa.errors import PeerError, QueueFull
 from dmoa.llm.interface import LLM, Embedded
 from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
+from dmoa.policies.law import PATIENCE, largest_backlog
 from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
 from dmoa.protocol.events import Accepted, Event, Finished
 from dmoa.protocol.experience import Experience
@@ -25,6 +27,9 @@ from dmoa.protocol.tasks import Answer, Say, Task
 from dmoa.standings.questions.wording import Manner
 
 REPORT_SECONDS = 1.0
+EXPECTED_SECONDS = 10.0
+"""A prompt that was promised its work and does not come for so long will not come."""
+LONGEST_QUEUE = largest_backlog(1.0, 1.0, PATIENCE)
 MANNERS = 32
 """Prompts of the owner of which the manner is remembered."""
 MANNER_CHARACTERS = 4000
@@ -43,7 +48,6 @@ class Device:
         network: its network, not yet open.
         queue: its queue.
         random_generator: draws proposers.
-        max_prompts: prompts of its user at once.
         prompt_deadline: seconds after which a prompt is given up.
         first_token_seconds: an LLM may take so long to begin an answer.
         stall_seconds: an LLM that has begun and says nothing for so long has failed.
@@ -61,7 +65,6 @@ class Device:
         *,
         queue: DeviceQueue | None = None,
         random_generator: random.Random | None = None,
-        max_prompts: int = DEFAULTS.max_prompts,
         prompt_deadline: float = DEFAULTS.prompt_deadline,
         first_token_seconds: float = DEFAULTS.first_token_seconds,
         stall_seconds: float = DEFAULTS.stall_seconds,
@@ -75,7 +78,6 @@ class Device:
         self.network = network
         self.queue = queue or DeviceQueue()
         self.random = random_generator or random.Random()
-        self.max_prompts = max_prompts
         self.prompt_deadline = prompt_deadline
         self.meter = DeviceMeter(asyncio.get_running_loop().time)
         self.inferences = InferenceService(
@@ -86,6 +88,7 @@ class Device:
             first_token_seconds=first_token_seconds,
             stall_seconds=stall_seconds,
         )
+        self.loads = Loads(device_id, self.report, self.reports, self.meter.clock)
         self.peer_links = Peers(
             network,
             device_id,
@@ -93,7 +96,9 @@ class Device:
             silence_seconds=silence_seconds,
             joined=joined,
             vanished=vanished,
-            gone=lambda device: self.service.forget(device),
+            gone=self._gone,
+            news_for=self.loads.news_for,
+            heard=self.loads.hear,
         )
         self.service = PeerService(
             self.card,
@@ -101,6 +106,8 @@ class Device:
             self.inferences.run,
             self.peer_links.welcome,
             is_peer=lambda device: device in self.network.alive(),
+            news_for=self.loads.news_for,
+            heard=self.loads.hear,
             max_tasks_each=max(1, self.queue.max_tasks // 2),
             heartbeat_seconds=heartbeat(silence_seconds),
         )
@@ -111,6 +118,8 @@ class Device:
         self.idle_work: set[asyncio.Task[None]] = set()  # ended when a prompt of the owner comes
         self.manners: deque[Manner] = deque(maxlen=MANNERS)
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
+        self._expected: dict[str, asyncio.TimerHandle] = {}
+        self._watchers: list[Callable[[PromptRecord], None]] = []
 
     async def start(self) -> None:
         """Join the network."""
@@ -149,11 +158,32 @@ class Device:
 
     async def infer(self, device: str, task: Task, say: Say) -> Answer:
         """See `Committee.infer`."""
+        self.loads.begin(task.prompt, device)
         if device == self.own_id:
             return await self.inferences.run(task, None, say)
-        return await self.peer_links.infer(device, task, say)
+        try:
+            return await self.peer_links.infer(device, task, say)
+        finally:
+            self.loads.end(device)
+
+    def _gone(self, device: str) -> None:
+        self.service.forget(device)
+        self.loads.forget(device)
 
     # --- prompts of the owner ----------------------------------------------------------------
+
+    def expect(self, prompt: Prompt) -> None:
+        """A prompt that is about to be asked: its work counts from now on, before it begins.
+
+        Whoever decides on the next prompt in the same moment must know of this one.
+        """
+        self.loads.promise(prompt.id, prompt.tasks(self.own_id))
+        later = asyncio.get_running_loop().call_later
+        self._expected[prompt.id] = later(EXPECTED_SECONDS, self._does_not_come, prompt.id)
+
+    def _does_not_come(self, prompt: str) -> None:
+        del self._expected[prompt]
+        self.loads.settle(prompt)
 
     async def ask(
         self, prompt: Prompt, tell: Callable[[Event], None] = lambda event: None
@@ -165,18 +195,35 @@ class Device:
             tell: is called with each event as it happens, the returned one last.
 
         Raises:
-            QueueFull: the device has as many prompts as it may, at the door or everywhere.
+            QueueFull: the device is shutting down, or every device refused for want of room.
             ContextExceeded: the prompt is longer than every window.
             DeadlinePassed: it took too long.
             NobodyAnswered: no device could answer.
         """
+        if expected := self._expected.pop(prompt.id, None):
+            expected.cancel()
+        else:
+            self.loads.promise(prompt.id, prompt.tasks(self.own_id))
+        try:
+            return await self._answer(prompt, tell)
+        finally:
+            self.loads.settle(prompt.id)
+
+    def watch(self, ended: Callable[[PromptRecord], None]) -> None:
+        """From now on call `ended` with the record of each prompt that is over."""
+        self._watchers.append(ended)
+
+    async def _answer(self, prompt: Prompt, tell: Callable[[Event], None]) -> Finished:
         self._admit()
         self.open_prompts += 1
         self._end_idle_work()
         self.meter.prompts.count()
 
+        records: list[PromptRecord] = []
+
         def remember(event: Event) -> None:
             if isinstance(event, Accepted):
+                records.append(event.record)
                 self._remember(event.record)
             tell(event)
 
@@ -188,6 +235,9 @@ class Device:
             return finished
         finally:
             self.open_prompts -= 1
+            for record in records:
+                for ended in self._watchers:
+                    ended(record)
 
     async def embed(self, request: dict[str, Any]) -> Embedded:
         """Vectors of texts, by the own LLM's server; counts as a prompt while it lasts.
@@ -196,11 +246,14 @@ class Device:
             request: see `Embedder.embed`.
 
         Raises:
-            QueueFull: the device has as many prompts as it may.
+            QueueFull: the queue is too long, or the device is shutting down.
             RequestRefused: the request is wrong, or the LLM makes no embeddings.
             LLMError: the LLM failed or stalled.
         """
         self._admit()
+        if self.queue.backlog_seconds(1.0) >= LONGEST_QUEUE:
+            waiting = self.queue.backlog_seconds(self.inferences.mean_service_seconds)
+            raise QueueFull("the queue is longer than vectors are worth waiting for", waiting)
         self.open_prompts += 1
         try:
             return await self.inferences.embed(request)
@@ -208,15 +261,9 @@ class Device:
             self.open_prompts -= 1
 
     def _admit(self) -> None:
-        """The door: what is admitted is served, so what cannot be served is refused here."""
-        alpha = self.inferences.mean_service_seconds
+        """What is admitted is served, so what cannot be served is refused here."""
         if self.draining:
             raise QueueFull("this device is shutting down", 30.0)
-        if self.open_prompts >= self.max_prompts:
-            raise QueueFull(
-                f"this device works on {self.open_prompts} prompts, its limit",
-                max(1.0, self.queue.backlog_seconds(alpha)),
-            )
 
     def _end_idle_work(self) -> None:
         for working in self.idle_work:
@@ -266,6 +313,8 @@ class Device:
             seconds_since_token=meter.seconds_since_token,
             tokens_per_second=meter.tokens_per_second.mean(),
             healthy=self.meter.failure is None,
+            promised=self.loads.promised,
+            slots=self.queue.slots,
         )
 
     async def reports(

@@ -41,6 +41,8 @@ class PeerService:
         infer: makes an inference for a guest, see `InferenceService.run`.
         greeted: is called with the card of a device that says hello.
         is_peer: whether a device is there; others are served nothing.
+        news_for: what a device that is spoken to anyway is told of how this one is doing.
+        heard: is called with what a device says of how it is doing.
         max_tasks_each: tasks that one device may have here at once.
         heartbeat_seconds: a device that waits for a task hears something at least this often.
     """
@@ -53,11 +55,15 @@ class PeerService:
         greeted: Callable[[Card], None],
         is_peer: Callable[[str], bool],
         *,
+        news_for: Callable[[str], DeviceReport | None] = lambda device: None,
+        heard: Callable[[str, DeviceReport | None], None] = lambda device, report: None,
         max_tasks_each: int = DEFAULTS.queue_tasks // 2,
         heartbeat_seconds: float = DEFAULTS.heartbeat_seconds,
     ) -> None:
         self._heartbeat_seconds = heartbeat_seconds
         self._is_peer = is_peer
+        self._news_for = news_for
+        self._heard = heard
         self._max_tasks_each = max_tasks_each
         self._card = card
         self._report = report
@@ -94,7 +100,9 @@ class PeerService:
             case Cancel(task=task):
                 self.cancel(asker, task)
                 reply(Done())
-            case Infer(task=task):
+            case Infer(task=task, report=report):
+                if report is not None and self._is_peer(asker):
+                    self._heard(asker, report)
                 if refusal := await self._refusal(asker, task):
                     reply(refusal)
                 else:
@@ -151,7 +159,10 @@ class PeerService:
         if not self._beating:
             self._beat()
         try:
-            guest.end(await self._infer(task, origin, guest.say))
+            made = await self._infer(task, origin, guest.say)
+            if news := self._news_for(origin):
+                reply(news)
+            guest.end(made)
         except QueueFull as error:
             reply(Refused("busy", str(error), retry_after=error.retry_after))
         except ContextExceeded as error:

@@ -65,6 +65,8 @@ class Peers:
             drain, and still wait for what it has asked.
         gone: is called with the id of each device that is gone for good, or began anew: it
             waits for nothing that it has asked.
+        news_for: what a device that is spoken to anyway is told of how this one is doing.
+        heard: is called with what a device says of how it is doing.
     """
 
     def __init__(
@@ -77,7 +79,11 @@ class Peers:
         joined: Callable[[Card], None] = lambda card: None,
         vanished: Callable[[Card], None] = lambda card: None,
         gone: Callable[[str], None] = lambda device: None,
+        news_for: Callable[[str], DeviceReport | None] = lambda device: None,
+        heard: Callable[[str, DeviceReport | None], None] = lambda device, report: None,
     ) -> None:
+        self._news_for = news_for
+        self._heard = heard
         self._network = network
         self._own_id = own_id
         self._card = card
@@ -227,9 +233,10 @@ class Peers:
                     say(reply)
                 case Piece():
                     received += PIECE_COST + reply.size()
-                    if received > MAX_RECEIVED:
-                        raise PeerRefused("too long", "its answer has no end")
                     say(reply)
+                case DeviceReport():
+                    received += PIECE_COST  # so that they end as well
+                    self._heard(device, reply)
                 case Answer():
                     finished = True
                     if reply.size() > MAX_RECEIVED:
@@ -240,10 +247,13 @@ class Peers:
                     raise _as_error(reply)
                 case _:
                     raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
+            if received > MAX_RECEIVED:
+                raise PeerRefused("too long", "its answer has no end")
             return finished
 
         try:
-            await self._ask(device, Infer(task), self.silence_seconds, hear)
+            request = Infer(task, self._news_for(device))
+            await self._ask(device, request, self.silence_seconds, hear)
             if not answers:
                 raise PeerGone(f"{self._name(device)} disappeared")
         except PeerGone:
@@ -264,8 +274,13 @@ class Peers:
         Raises:
             PeerError: it does not say within `timeout` seconds.
         """
-        reply = await self._one(device, AskReport(), timeout)
+        try:
+            reply = await self._one(device, AskReport(), timeout)
+        except PeerError:
+            self._heard(device, None)
+            raise
         if isinstance(reply, DeviceReport):
+            self._heard(device, reply)
             return reply
         raise PeerRefused("garbage", f"it sent a {type(reply).__name__}")
 

@@ -21,7 +21,7 @@ from dmoa.evaluation.intervals import Bootstrap, Interval
 from dmoa.evaluation.outcomes import Outcomes
 from dmoa.policies import plans as policy
 from dmoa.policies.plans import Plan
-from dmoa.standings.decision import Card, View, decide, plan_subject, view
+from dmoa.standings.decision import Card, View, decide_idle, plan_subject, view
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.topics import Topics
 
@@ -208,7 +208,7 @@ class Decided:
             owner = self.study.owner_of(i)
             if network.team not in ("diverse", self.study.llms[owner]):
                 continue
-            decision = decide(views[owner], topic=self.topics.guess(question.text))
+            decision = decide_idle(views[owner], topic=self.topics.guess(question.text))
             mine = decision.plan.aggregator == list(network.cards)[owner]
             team = network.team if mine else f"{network.team} by {decision.plan.aggregator}"
             job = network.jobs(i, decision.plan, team)

@@ -18,7 +18,7 @@ from typing import Any
 from dmoa.errors import UsageError
 from dmoa.policies.plans import Plan, choosing, committee
 from dmoa.selection import consensus
-from dmoa.standings.decision import Card, View, decide, plan_subject, view
+from dmoa.standings.decision import Card, View, decide_idle, plan_subject, view
 from dmoa.standings.grading import final_statements, is_right
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.topics import Topics
@@ -196,7 +196,7 @@ class Replay:
         found = []
         for row in self.rows:
             if not row.exam:
-                decision = decide(self.view, topic=self.topics.guess(row.question))
+                decision = decide_idle(self.view, topic=self.topics.guess(row.question))
                 found.append((row, decision.plan, decision.why))
         return found
 

@@ -40,6 +40,8 @@ class DeviceReport(msgspec.Struct, frozen=True, tag="device_report"):
     Attributes:
         queue: tasks waiting.
         serving: tasks in service.
+        promised: tasks that prompts of its own user, which are under way, will still put there.
+        slots: tasks that it serves at once.
         alpha: mean seconds per inference.
         arrival_rate: prompts of its own user per second (lambda).
         load: share of its LLM's time that is taken; stable below 1.
@@ -55,6 +57,8 @@ class DeviceReport(msgspec.Struct, frozen=True, tag="device_report"):
     seconds_since_token: Seconds | None
     tokens_per_second: Rate | None
     healthy: bool
+    promised: Count = 0
+    slots: Annotated[int, Meta(ge=1, le=2**20)] = 1
 
 
 # --- requests -----------------------------------------------------------------------------
@@ -67,9 +71,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Infer(msgspec.Struct, frozen=True, tag="infer"):
-    """Make an inference for me; answered by steps of the task, or refused."""
+    """Make an inference for me; answered by steps of the task, or refused.
+
+    Attributes:
+        report: how the one that asks is doing, now and then.
+    """
 
     task: Task
+    report: DeviceReport | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

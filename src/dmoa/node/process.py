@@ -129,6 +129,7 @@ async def _running(
                 aggregation=settings.default_aggregation,
                 examinations=examinations,
                 local_only=settings.local_only,
+                patience=settings.patience,
             ),
             defaults=PromptDefaults(
                 policy=settings.policy,
@@ -173,7 +174,6 @@ def _device(
             discipline=settings.discipline,
         ),
         random_generator=random.Random(),
-        max_prompts=settings.max_prompts,
         prompt_deadline=settings.prompt_deadline,
         first_token_seconds=settings.first_token_seconds,
         stall_seconds=settings.stall_seconds,

@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from dmoa.device.queue import Discipline
 from dmoa.errors import UsageError
+from dmoa.policies.law import LEAST_PATIENCE, MOST_PATIENCE, PATIENCE
 from dmoa.policies.limits import DEFAULTS, LIMITS
 from dmoa.protocol.aggregation import Aggregation, Method
 from dmoa.protocol.layer import LayerPolicy
@@ -121,13 +122,14 @@ class Settings(BaseSettings):
     """A peer that says nothing for so many seconds is hung."""
     drain_seconds: float = Field(30.0, ge=0)
     """Seconds that work may go on after SIGTERM."""
-    max_prompts: int = Field(DEFAULTS.max_prompts, ge=1)
-    """Prompts of the owner at once; more are refused with 429."""
+    patience: float = Field(PATIENCE, ge=LEAST_PATIENCE, le=MOST_PATIENCE)
+    """Mean service times that a surely right answer may cost, work times price: what is asked while
+    queues are long. A prompt that no plan is worth it for is refused with 429."""
     queue_tasks: int = Field(DEFAULTS.queue_tasks, ge=1)
     """Tasks of guests that may wait; more are refused."""
     queue_bytes: int = Field(DEFAULTS.queue_bytes, ge=1)
     """Bytes of tasks that may wait."""
-    discipline: Discipline = "fcfs"
+    discipline: Discipline = "owner-first"
     """Who is served next: the first that came, or the owner before guests, and guests in turn."""
 
     @classmethod

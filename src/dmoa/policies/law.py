@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dmoa.policies.proposers import Row
 
 PATIENCE = 60.0  # V: what a surely right answer may cost, in work times price
+LEAST_PATIENCE, MOST_PATIENCE = 1.0, 1000.0  # of what a user may ask for
 REACH = 0.40  # backlog at which a unit of work costs a right answer, as a share of V
 STEEPNESS = 2.5  # how much later than in proportion the price rises; 0 would be in proportion
 MEMORY = 6.0  # service times after which what a peer said is worth 1/e

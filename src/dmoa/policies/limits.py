@@ -76,7 +76,6 @@ class Defaults:
         slots: inferences at once.
         queue_tasks: tasks of guests that may wait.
         queue_bytes: bytes of tasks that may wait.
-        max_prompts: prompts of the owner at once.
         prompt_deadline: seconds after which a prompt is given up.
         first_token_seconds: an LLM may take so long to begin its answer, beside reading its
             prompt.
@@ -87,7 +86,6 @@ class Defaults:
     slots: int = 1
     queue_tasks: int = 128
     queue_bytes: int = 32 * 2**20
-    max_prompts: int = 64
     prompt_deadline: float = 1800.0
     first_token_seconds: float = 600.0
     stall_seconds: float = 120.0

@@ -1,32 +1,28 @@
-"""Which plan a prompt is answered by: quality against work, as one pure function.
+"""Which plan a prompt is answered by: candidates with their qualities and work, and the law.
 
 A plan says who is asked and what becomes of the answers. A candidate is a plan with the quality
-that can be counted on (0 to 1) and the work that it puts on each device. `best` takes the one
-with the largest
-
-    V q - sum over devices of w_d (B_d + P/n + idle a) / a
-
-w_d: mean service times that the plan puts on d; B_d: seconds queued or in service there; P/n:
-seconds promised and not yet placed; a: mean service time; V: the patience, in service times.
-`idle` is what an inference costs when nothing is queued anywhere: without it a second layer
-would be taken for any gain however small. This is drift-plus-penalty: with no backlog it is
-quality, less a small price an inference.
+that can be counted on (0 to 1) and the inferences that it puts on each device. `best` takes the
+one that is worth most to the user by the prices of `policies.law`, or none: then the prompt is
+refused, and `wait` says for how long.
 
     own = Candidate(alone("ada"), 0.36, {"ada": 1.0})
     peer = Candidate(alone("cyd"), 0.78, {"cyd": 1.0})
-    assert best([own, peer]).plan.aggregator == "cyd"
+    assert best([own, peer]) == peer
+    assert best([own, peer], Load({"cyd": 40.0})) == own
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dmoa.policies.law import PATIENCE, choose_plan, price, retry_after
+
 Method = Literal["alone", "synthesise", "select", "vote"]
 
-PATIENCE = 60.0
-"""V: mean service times that a surely right answer may cost, work times backlog."""
-IDLE = 0.6
-"""Mean service times queued that an idle device counts as: at V = 60, a point an inference."""
+EFFORT = 0.01
+"""Without it a second layer would be taken for any gain, however small, on idle devices."""
+ANYWHERE = ""
+"""In a candidate's work: whoever is drawn of the other devices."""
 LEVEL = 0.95
 """How sure a device must be before it leaves what it has for something else."""
 JUST_BELOW = 1e-6
@@ -97,7 +93,7 @@ class Candidate:
     Attributes:
         plan: what would be done.
         quality: probability that its answer is right, as far as it can be counted on.
-        work: mean service times put on each device.
+        work: inferences put on each device, or `ANYWHERE`.
     """
 
     plan: Plan
@@ -107,43 +103,83 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Load:
-    """How busy the devices are, as last published.
+    """How busy the devices are, as far as the owner of a prompt knows.
 
     Attributes:
-        backlog: seconds of work queued or in service, by device; none for the idle.
-        promised: seconds a device promised to admitted prompts and not yet placed.
-        alpha: mean service time, seconds.
+        backlog: work queued, in service or promised, by device, in mean service times of the
+            network; none for the idle.
+        pace: mean service time of each device, in those of the network; 1 where it is missing.
+        elsewhere: backlog of the devices that are not named.
     """
 
     backlog: Mapping[str, float] = field(default_factory=dict)
-    promised: float = 0.0
-    alpha: float = 1.0
+    pace: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: float = 0.0
 
 
 UNLOADED = Load()
 
 
-def worth(
-    candidate: Candidate, load: Load = UNLOADED, patience: float = PATIENCE, idle: float = IDLE
-) -> float:
-    """What a plan is worth now, in mean service times; below 0 it is not worth its work."""
-    backlog, floor = load.backlog, load.promised + idle * load.alpha
-    cost = sum(work * (backlog.get(d, 0.0) + floor) for d, work in candidate.work.items())
-    return patience * candidate.quality - cost / load.alpha
+class _Table:
+    """Candidates as the law reads them."""
+
+    def __init__(self, candidates: Sequence[Candidate], load: Load, effort: float) -> None:
+        places: dict[str, int] = {}
+        self.qualities: list[float] = []
+        self.first = [0]
+        self.places: list[int] = []
+        self.seconds: list[float] = []
+        for candidate in candidates:
+            inferences = sum(candidate.work.values())
+            self.qualities.append(candidate.quality - effort * max(0.0, inferences - 1.0))
+            for device, work in candidate.work.items():
+                self.places.append(places.setdefault(device, len(places)))
+                self.seconds.append(work * load.pace.get(device, 1.0))
+            self.first.append(len(self.places))
+        self.backlogs = [
+            load.backlog.get(device, 0.0 if device != ANYWHERE else load.elsewhere)
+            for device in places
+        ]
 
 
 def best(
     candidates: Sequence[Candidate],
     load: Load = UNLOADED,
     patience: float = PATIENCE,
-    idle: float = IDLE,
-) -> Candidate:
-    """The candidate that is worth most; of equals the first. O(candidates and their work).
+    effort: float = EFFORT,
+) -> Candidate | None:
+    """The candidate that is worth most, of equals the first; None if none is worth its price.
 
-    Raises:
-        ValueError: there is no candidate.
+    O(candidates and their work).
+
+    Args:
+        candidates: the plans that can be carried out.
+        load: how busy the devices are.
+        patience: V of `policies.law`.
+        effort: quality that an inference beyond the first must bring while nobody is busy.
     """
-    return max(candidates, key=lambda candidate: worth(candidate, load, patience, idle))
+    table = _Table(candidates, load, effort)
+    prices = [price(backlog, patience) for backlog in table.backlogs]
+    chosen = choose_plan(
+        table.qualities, table.first, table.places, table.seconds, prices, patience
+    )
+    return candidates[chosen] if chosen >= 0 else None
+
+
+def wait(
+    candidates: Sequence[Candidate],
+    load: Load = UNLOADED,
+    patience: float = PATIENCE,
+    effort: float = EFFORT,
+) -> float:
+    """Mean service times until some candidate is worth its price, if nothing more comes.
+
+    Arguments as of `best`.
+    """
+    table = _Table(candidates, load, effort)
+    return retry_after(
+        table.qualities, table.first, table.places, table.seconds, table.backlogs, patience
+    )
 
 
 def counted(mean: float, reference: float, chance: float, level: float = LEVEL) -> float:

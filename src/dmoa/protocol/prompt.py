@@ -70,6 +70,25 @@ class Prompt:
     plan: PlanRecord | None = None
     id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
 
+    def tasks(self, own: str) -> dict[str, int]:
+        """How many inferences it needs of each device that is certain, when nothing fails.
+
+        Args:
+            own: id of the device whose user asks.
+        """
+        among = [own] if self.among is None else self.among
+        named = among if len(among) <= self.proposers + 1 or self.among is None else []
+        if own in among:
+            named = list(dict.fromkeys((own, *named)))
+        if self.local_only:
+            named = [own]
+        tasks = dict.fromkeys(named, self.layers) if self.layers else {}
+        chooses = self.layers and self.aggregation.method != "synthesise"
+        if not chooses or self.constraints is not None:
+            writer = own if self.local_only or self.aggregator is None else self.aggregator
+            tasks[writer] = tasks.get(writer, 0) + 1
+        return tasks
+
 
 async def answer(
     prompt: Prompt,

@@ -12,9 +12,9 @@ on a user's prompt.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dmoa.policies.law import PATIENCE
 from dmoa.policies.plans import (
     LEVEL,
-    PATIENCE,
     UNLOADED,
     Candidate,
     Load,
@@ -86,6 +86,10 @@ class View:
     candidates: list[Candidate]
     by_topic: dict[str, list[Candidate]] = field(default_factory=dict)
     pairs: dict[Plan, Pair] = field(default_factory=dict)
+
+    def of(self, topic: str) -> list[Candidate]:
+        """Every candidate of a topic's prompts, those for any topic included."""
+        return [*self.by_topic.get(topic, []), *self.candidates]
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def _by_topic(
     A topic is told apart only where that is measured to help; all comparisons together are
     wrong as seldom as one.
     """
-    choice = best(made.candidates).plan
+    choice = (best(made.candidates) or made.candidates[0]).plan
     if choice.method != "alone":
         return {}
     mine = records[choice.aggregator]
@@ -214,43 +218,61 @@ def decide(
     may_ask: Callable[[str], bool] = lambda device: True,
     load: Load = UNLOADED,
     patience: float = PATIENCE,
-) -> Decision:
-    """The plan of one prompt.
+) -> Decision | None:
+    """The plan of one prompt; None if none is worth what its work costs now.
 
     Args:
         made: what is known.
         topic: that the prompt is taken for, or "".
         may_ask: whether a peer is alive and may be asked this; the own device always may.
         load: how busy devices are.
-        patience: V of `policies.plans`.
+        patience: V of `policies.law`.
     """
-    told = topic in made.by_topic
-    candidates = made.by_topic[topic] if told else made.candidates
-    able = [c for c in candidates if possible(c.plan, made.own, may_ask)]
-    if told and not able:
-        told, able = False, [c for c in made.candidates if possible(c.plan, made.own, may_ask)]
-    taken = best(able, load, patience)
-    return Decision(
-        taken.plan, reason(made, taken.plan, able), taken.quality, topic if told else ""
+    told = topic in made.by_topic and any(
+        possible(c.plan, made.own, may_ask) for c in made.by_topic[topic]
     )
+    candidates = able(made, topic, may_ask)
+    taken = best(candidates, load, patience)
+    if taken is None:
+        return None
+    return Decision(
+        taken.plan, reason(made, taken.plan, candidates), taken.quality, topic if told else ""
+    )
+
+
+def decide_idle(
+    made: View, *, topic: str = "", may_ask: Callable[[str], bool] = lambda device: True
+) -> Decision:
+    """The plan of a prompt while nobody is busy: nothing is refused then; see `decide`."""
+    own = alone(made.own)
+    reason = "every LLM was wrong in nearly all questions, so this device's answers"
+    return decide(made, topic=topic, may_ask=may_ask) or Decision(own, reason, 0.0)
+
+
+def able(made: View, topic: str, may_ask: Callable[[str], bool]) -> list[Candidate]:
+    """The candidates of a prompt that can be carried out, of its topic where there are such."""
+    for candidates in (made.by_topic.get(topic, []), made.candidates):
+        if found := [c for c in candidates if possible(c.plan, made.own, may_ask)]:
+            return found
+    return []
 
 
 def best_single(made: View, may_ask: Callable[[str], bool] = lambda device: True) -> Decision:
     """The one device that is known to be the best, busy or not; see `decide`."""
     singles = [c for c in made.candidates if c.plan.method == "alone"]
-    able = [c for c in singles if possible(c.plan, made.own, may_ask)]
-    taken = best(able)
-    return Decision(taken.plan, reason(made, taken.plan, able), taken.quality)
+    there = [c for c in singles if possible(c.plan, made.own, may_ask)]
+    taken = best(there) or there[0]
+    return Decision(taken.plan, reason(made, taken.plan, there), taken.quality)
 
 
 # --- why -------------------------------------------------------------------------------------
 
 
-def reason(made: View, plan: Plan, able: Sequence[Candidate]) -> str:
+def reason(made: View, plan: Plan, there: Sequence[Candidate]) -> str:
     """Why a plan is taken, in a sentence with the numbers that it rests on."""
     own = alone(made.own)
     if plan == own:
-        return f"{_own_reason(made, able)}{_committees(made)}"
+        return f"{_own_reason(made, there)}{_committees(made)}"
     if plan.method == "alone":
         card = made.cards[plan.aggregator]
         mine = f"this one's in {made.right[own]}"
@@ -275,7 +297,7 @@ def _called(plan: Plan) -> str:
     )
 
 
-def _own_reason(made: View, able: Sequence[Candidate]) -> str:
+def _own_reason(made: View, there: Sequence[Candidate]) -> str:
     own = alone(made.own)
     others = [c.plan for c in made.candidates if c.plan.method == "alone" and c.plan != own]
     if not others:
@@ -289,7 +311,7 @@ def _own_reason(made: View, able: Sequence[Candidate]) -> str:
     quality = {c.plan: c.quality for c in made.candidates}
     if quality[best_other] <= quality[own]:
         return known
-    if all(c.plan != best_other for c in able):
+    if all(c.plan != best_other for c in there):
         return f"{known}, but {name} cannot be asked"
     return f"{known}, but {name} is busier"
 
