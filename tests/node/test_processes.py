@@ -255,7 +255,7 @@ async def test_what_up_refuses_and_how_it_says_so(tmp_path: Path) -> None:
             (["--listen", "tcp/0.0.0.0:7999"], {}, 2, "Add --open"),
             (["--connect", "tcp/192.0.2.7:7447"], {}, 2, "Add --open"),
             (["--connect", "somewhere"], {}, 2, "'somewhere' is no address"),
-            (["--multicast"], {}, 2, "needs --open"),
+            (["--multicast"], {}, 2, "or --open"),
             (["--discipline", "lifo"], {}, 2, "'lifo' is not one of"),
             (["--layers", "9"], {}, 2, "setting layers = 9"),
             (["--llm", str(tmp_path / "no.gguf")], {}, 2, "no.gguf: No such file"),
