@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from dmoa.cli import status
 from dmoa.cli.main import app
 from dmoa.errors import UsageError
 from dmoa.node.identity import load_identity
@@ -302,6 +303,20 @@ def test_a_private_network_may_leave_the_machine_and_a_personal_one_may_not(plac
     alone = load_settings({"state": place / "p", **away})
     with pytest.raises(UsageError, match="--open"):
         choose_network(alone, load_identity(place / "p"), place / "p")
+
+
+def test_every_status_says_which_network_it_is_and_that_an_open_one_is_open(place: Path) -> None:
+    invited(place)
+    said = {}
+    for state, public in (("a", False), ("o", True), ("p", False)):
+        settings = load_settings({"state": place / state, "open": public})
+        found = choose_network(settings, load_identity(place / state), place / state).status()
+        assert found.public == public
+        said[found.kind] = status._network(msgspec.to_builtins(found))
+    assert "private network" in said["private"]
+    assert "house" in said["private"]
+    assert "anybody may join, ask and read" in said["open"]
+    assert said["personal"] == "this user's devices on this machine"
 
 
 def test_a_member_needs_no_authority_to_run(place: Path) -> None:
