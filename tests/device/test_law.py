@@ -199,6 +199,7 @@ def test_who_took_more_than_a_share_lately_has_less_patience() -> None:
     async def work() -> None:
         async with Cluster(2) as cluster:
             loads = cluster.devices[0].loads
+            await loads.renew(["d1"])
             assert loads.patience(60.0) == 60.0
             for i in range(200):
                 loads.promise(f"p{i}", {"d0": 2})

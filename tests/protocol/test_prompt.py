@@ -12,7 +12,7 @@ from dmoa.device.queue import DeviceQueue
 from dmoa.errors import ContextExceeded, DeadlinePassed, NobodyAnswered, QueueFull
 from dmoa.protocol.conversation import Constraints, Message, Sampling
 from dmoa.protocol.events import Finished, LayerFinished, Restarted, Text
-from dmoa.protocol.layer import LayerPolicy
+from dmoa.protocol.layer import SECOND_LOOK_SECONDS, LayerPolicy
 from tests.cluster import Cluster
 from tests.virtual import run_virtual
 
@@ -150,7 +150,7 @@ def test_a_hung_proposer_is_replaced_after_the_silence_deadline() -> None:
             if any(p.device == "d1" for p in record.layers[0].proposers):
                 outcome = {p.device: p.outcome for p in record.layers[0].proposers}
                 assert outcome["d1"] == "silent"
-                assert record.seconds == pytest.approx(2 + 1 + 1)
+                assert record.seconds == pytest.approx(2 + SECOND_LOOK_SECONDS + 1 + 1)
             assert sum(p.outcome == "answered" for p in record.layers[0].proposers) == 3
 
     run_virtual(work())
@@ -166,7 +166,7 @@ def test_another_is_asked_beside_a_proposer_that_has_said_nothing_for_long() -> 
                 proposers = {p.device: p for p in record.layers[0].proposers}
                 if f"d{hung}" in proposers:
                     # Two heartbeats of doubt, the other's service, the answer's.
-                    assert record.seconds == pytest.approx(2 + 1 + 1)
+                    assert record.seconds == pytest.approx(2 + SECOND_LOOK_SECONDS + 1 + 1)
                     assert proposers[f"d{hung}"].outcome == "late"
                     beside = record.layers[0].proposers[-1]
                     assert beside.replaces == f"d{hung}"

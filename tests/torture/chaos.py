@@ -12,15 +12,20 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from dmoa.device.committee import Committees, Size, Wish
 from dmoa.device.device import Device
 from dmoa.errors import NobodyAnswered, QueueFull
+from dmoa.protocol.conversation import Message
 from dmoa.protocol.events import Finished
+from dmoa.protocol.prompt import Prompt
 from tests.cluster import Cluster, Script
 from tests.virtual import run_virtual
 
 DEVICES = 5
 LONGEST = 40  # operations
 CALM_SECONDS = 120.0
+PATIENCE = 6.0  # service times: a queue of three is long
+ASKED = [Message(role="user", content="Why?")]
 OPTIONS = {"first_token_seconds": 20.0, "stall_seconds": 20.0}
 
 Operation = tuple[str, int, int, int]
@@ -187,9 +192,17 @@ class Chaos:
 
     def ask(self, i: int, layers: int, proposers: int) -> asyncio.Task[Finished]:
         """A prompt of device i's user."""
-        prompt = asyncio.create_task(self.cluster.ask(i, layers, proposers))
+        prompt = asyncio.create_task(self._as_the_api_does(i, layers, proposers))
         self.prompts.append((i, prompt))
         return prompt
+
+    async def _as_the_api_does(self, i: int, layers: int, proposers: int) -> Finished:
+        device = self.cluster.devices[i]
+        committees = Committees(device, layers=None, proposers=3, patience=PATIENCE)
+        plan = await committees.plan(Wish(Size(layers, proposers)))
+        prompt = Prompt(ASKED, plan.layers, plan.proposers)
+        device.expect(prompt)
+        return await device.ask(prompt)
 
     async def power_cut(self, i: int, device: Device, llm: Script) -> None:
         """A device is gone from one moment to the next, and its user's prompts with it."""

@@ -63,12 +63,12 @@ def test_a_thief_who_met_somebody_else_later_is_found_out_when_they_meet(tmp_pat
         holder = PrivateNetwork(thief.state).holder(thief.key)
         cyds = PrivateNetwork(cyd.state).holder(cyd.key)
         late = holder.introduce(X25519PrivateKey.generate().public_key().public_bytes_raw(), NOW)
-        cyds.register.admit(late, NOW + 60)  # cyd has not met bob, and takes the thief for him
+        cyds.register.admit(late, NOW + 3600)  # cyd has not met bob, and takes the thief for him
         await cyd.up(cyds)
         again = await v.place("bob", bob.key).up()
         assert again.id in cyd.network.alive(), "ada has witnessed that bob was first"
         with pytest.raises(NotTrusted, match="used before"):
-            cyds.register.admit(late, NOW + 61)
+            cyds.register.admit(late, NOW + 3601)
 
     run(tmp_path, work)
 

@@ -120,8 +120,7 @@ class Loads:
     def promise(self, prompt: str, tasks: Mapping[str, int]) -> None:
         """A prompt is taken on, and will put so many tasks on each device."""
         self._promises[prompt] = Counter(tasks)
-        pace = self._mean()
-        self._used = self._recent_use() + sum(tasks.values()) * pace
+        self._used = self._recent_use() + sum(tasks.values())
         self._used_at = self._clock()
 
     def settle(self, prompt: str) -> None:
@@ -192,7 +191,9 @@ class Loads:
         """The patience of this user, who may have taken more than a fair share lately."""
         reports = [w.report for w in self._words.values() if w.report is not None]
         slots = [report.slots for report in (*reports, self._own())]
-        used = self._recent_use() / (USE_MEMORY * self._mean())
+        if not reports:
+            return patience  # there is nobody to share with
+        used = self._recent_use() / USE_MEMORY
         return fair_patience(patience, used, sum(slots) / len(slots))
 
     def seconds(self, services: float) -> float:
@@ -200,6 +201,7 @@ class Loads:
         return services * self._mean()
 
     def _recent_use(self) -> float:
+        """Inferences of this user's prompts, in mean service times, the old ones faded."""
         memory = USE_MEMORY * self._mean()
         return self._used * math.exp(min(0.0, (self._used_at - self._clock()) / memory))
 

@@ -7,6 +7,7 @@ through its HTTP API.
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
 
-PATIENT = LayerPolicy(deadline=3600.0, quorum=1.0)
+PATIENT = LayerPolicy(deadline=3600.0, quorum=1.0, doubt=math.inf)
 """An experiment waits for every draft."""
 
 SILENCE_SECONDS = 60.0

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dmoa.errors import DmoaError, RequestRefused
 from dmoa.policies.limits import DEFAULTS
@@ -16,6 +17,8 @@ from dmoa.protocol.records import InferenceRecord, LayerRecord
 from dmoa.protocol.tasks import Committee, Piece, Step, Task
 
 log = logging.getLogger(__name__)
+
+SECOND_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class LayerPolicy:
         grace: seconds after the quorum.
         doubt: seconds without a word after which another device is asked beside a proposer, and
             whoever answers first counts; two heartbeats, so that a word late is no reason.
+            Infinite for never.
     """
 
     deadline: float = 600.0
@@ -164,22 +168,30 @@ class Layer:
         proposing = asyncio.create_task(self._propose(inference, task, heard))
         proposing.add_done_callback(self._ended.put_nowait)
         self._running[proposing] = inference
-        if inference.device != self._committee.own_id:  # it has no way to go
+        # The own device has no way to go that could be broken.
+        if inference.device != self._committee.own_id and self._policy.doubt < math.inf:
             self._doubt(proposing, heard)
         return proposing
 
-    def _doubt(self, proposing: asyncio.Task[str], heard: list[float]) -> None:
+    def _doubt(
+        self, proposing: asyncio.Task[str], heard: list[float], *, again: bool = False
+    ) -> None:
         """Ask another device beside a proposer that has said nothing for long.
 
         Args:
             proposing: the proposer's work.
             heard: holds when it has said something last.
+            again: whether this is the second look: what came while this device itself stood
+                still is read between the two.
         """
         if proposing not in self._running or proposing.done() or proposing in self._beside:
             return
         left = heard[0] + self._policy.doubt - self._ledger.now()
         if left > 0:
             asyncio.get_running_loop().call_later(left, self._doubt, proposing, heard)
+        elif not again:
+            second = partial(self._doubt, proposing, heard, again=True)
+            asyncio.get_running_loop().call_later(SECOND_LOOK_SECONDS, second)
         elif (instead := self._next_spare(self._running[proposing])) is not None:
             other = self._ask(instead)
             self._beside.update({proposing: other, other: proposing})
