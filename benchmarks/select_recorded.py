@@ -108,7 +108,7 @@ def pairwise(x: Array, y: Array, penalty: float) -> Array:
         x: features, p by n by f.
         y: wins, p by n; a pair weighs as much as its wins differ.
         penalty: inverse strength C of the quadratic penalty on weights in units of the
-            pairs' standard deviation.
+            pairs' root mean square.
 
     Returns:
         Weights in units of the features, f.
@@ -116,7 +116,8 @@ def pairwise(x: Array, y: Array, penalty: float) -> Array:
     a, b = np.triu_indices(x.shape[1], 1)
     d = (x[:, a] - x[:, b]).reshape(-1, x.shape[2])
     won = (y[:, a] - y[:, b]).ravel()
-    scale = d.std(0) + 1e-12
+    # Not the standard deviation: a column that has none, as two models' win rates, is no noise.
+    scale = np.sqrt((d * d).mean(0)) + 1e-12
     model = LogisticRegression(C=penalty, fit_intercept=False, max_iter=1000)
     model.fit(
         np.concatenate([d, -d]) / scale,

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from dmoa.api.app import all_operations, make_routed
 from dmoa.api.making import PromptDefaults
+from dmoa.api.metrics import Metrics
 from dmoa.api.responses import ChunkWriter, completion
 from dmoa.api.writing import as_json
 from dmoa.device.committee import Committees
@@ -31,7 +32,9 @@ async def application() -> Starlette:
         device = cluster.devices[0]
         examinations = Examinations(device, Examiner(device.own_id))
         committees = Committees(device, layers=1, proposers=3, examinations=examinations)
-        return make_routed(all_operations(device, committees, PromptDefaults(), list), [])
+        return make_routed(
+            all_operations(device, committees, PromptDefaults(), list, Metrics(device)), []
+        )
 
 
 async def described(s: Served) -> dict[str, Any]:

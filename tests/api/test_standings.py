@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from dmoa.api.making import PromptDefaults
+from dmoa.policies.plans import committee
+from dmoa.standings.decision import Card, plan_subject
 from dmoa.standings.outcomes import Outcome, subject_of
 from tests.api.asking import check
 from tests.api.test_openapi import answer_schema, described
@@ -70,13 +72,30 @@ async def test_a_rating_counts_for_whom_the_answer_is_of_and_once() -> None:
         assert (await s.get("/v1/dmoa/standings")).json()["devices"][0]["skill"] == skills[0]
 
 
-async def test_a_rating_of_what_several_wrote_is_nobodys() -> None:
-    async with served(2) as s:
+async def test_a_rating_of_what_several_wrote_counts_for_their_plan_alone() -> None:
+    async with served(3) as s:
+        document = await described(s)
         together = await asked(s, "dmoa-m1-k1")
-        assert await rate(s, together["id"], 1) == (
-            200,
-            {"id": together["id"], "rating": 1, "device": None},
-        )
+        devices = sorted(p["device"] for p in together["layers"][0]["proposers"])
+        status, told = await rate(s, together["id"], -1)
+        check(document, answer_schema(document, FEEDBACK, method="post"), told)
+        assert (status, told["device"]) == (200, None)
+        plan = {"layers": 1, "proposers": 1, "aggregator": "d0", "devices": devices}
+        assert told["plan"] == {**plan, "method": "synthesise"}
+        cards = {d: Card(d, d, f"model-{d}") for d in ("d0", "d1", "d2")}
+        subject = plan_subject(committee(1, devices, "d0"), cards)
+        assert list(s.examiner.standings.records) == [subject], "nobody else's"
+        record = s.examiner.standings.record(subject)
+        assert record.skill(time.time()).mean < 0.5
+        assert record.asked() == 0, "a rating is no question"
+
+
+async def test_a_rating_of_a_vote_or_a_choice_that_no_plan_says_is_nobodys() -> None:
+    async with served(3) as s:
+        for model in ("dmoa-m1-k1-vote", "dmoa-m1-k1-select"):
+            status, told = await rate(s, (await asked(s, model))["id"], 1)
+            assert (status, told["device"], told["plan"]) == (200, None, None)
+        assert not s.examiner.standings.records
 
 
 @pytest.mark.parametrize("rating", [0, 2, "1", None, 1.5])

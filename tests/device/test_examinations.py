@@ -88,7 +88,7 @@ def test_the_best_peer_is_not_asked_while_it_is_busy_or_hangs() -> None:
             await s.learn(0)
             s.cluster.seconds = 50.0
             asking = [asyncio.create_task(s.ask(1, "model-d1")) for _ in range(60)]
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(3.0)
             s.cluster.seconds = 0.1
             record = (await s.ask(0)).record
             assert record.aggregator[0].name == "d0"
@@ -323,6 +323,32 @@ def test_an_empty_answer_is_a_wrong_one() -> None:
             peer = s.examinations[0].summary()["devices"][1]
             assert peer["asked"] > 10
             assert peer["right"] == 0
+
+    run_virtual(work())
+
+
+@pytest.mark.parametrize("endless", [0, 1])
+def test_an_answer_without_an_end_is_cut_and_wrong_and_keeps_nobody_waiting(endless: int) -> None:
+    async def work() -> None:
+        async with school(3, coins({f"d{i}": 1.0 for i in range(3)})) as s:
+            respond = s.cluster.llms[endless]._respond
+            s.cluster.llms[endless]._respond = lambda messages: (
+                f"{respond(messages)} on" + (" and-on-and-on-and-on" * 500)
+            )
+            s.cluster.seconds = 20.0
+            s.examinations[0].start()
+            await asyncio.sleep(2_000.0)
+            asked = {
+                d["name"]: (d["asked"], d["right"]) for d in s.examinations[0].summary()["devices"]
+            }
+            assert asked[f"d{endless}"][0] > 10
+            assert asked[f"d{endless}"][1] == 0
+            for other in {0, 1, 2} - {endless}:
+                assert asked[f"d{other}"][0] == asked[f"d{other}"][1] > 10
+            await s.examinations[0].close()
+            s.cluster.assert_idle()
+            task = s.cluster.llms[endless].sampled[-1]
+            assert task.max_tokens in {None, 512, 1024}, "nothing tells that it is cut"
 
     run_virtual(work())
 

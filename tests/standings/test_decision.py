@@ -1,12 +1,23 @@
 """Whom a device asks, given what it has found out; networks of coins with known skills."""
 
+import itertools
 import random
+import statistics
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from dmoa.policies.plans import Load, Plan, alone, choosing, committee
-from dmoa.standings.decision import Card, View, decide, decide_idle, plan_subject, view
+from dmoa.standings.decision import (
+    NOTHING_HELD,
+    Card,
+    Held,
+    View,
+    decide,
+    decide_idle,
+    plan_subject,
+    view,
+)
 from dmoa.standings.outcomes import Outcome, Standings
 
 CARDS = {name: Card(name, name, f"model of {name}") for name in ("ada", "bob", "cyd")}
@@ -144,3 +155,133 @@ def test_what_a_card_claims_of_its_model_changes_nothing() -> None:
 def test_few_questions_are_no_ground_to_leave(questions: int) -> None:
     made = examined(lambda rng, topic: {"ada": False, "cyd": True}, questions)
     assert decide_idle(made).plan == alone("ada")
+
+
+# --- what was chosen is held -------------------------------------------------------------------
+
+
+def history(
+    rights: Rights, questions: int, seed: int, plans: tuple[Plan, ...] = (), holds: bool = True
+) -> list[Plan]:
+    """What is chosen after each question, as outcomes come in."""
+    rng, known, held, chosen = random.Random(seed), Standings(), NOTHING_HELD, []
+    for question in range(questions):
+        for who, right in rights(rng, "").items():
+            plan = who if isinstance(who, Plan) else alone(str(who))
+            known.note(plan_subject(plan, CARDS), Outcome(question, "", right, 0.0))
+        made = view(known, "ada", CARDS.values(), 0.0, plans, held)
+        held = made.held if holds else NOTHING_HELD
+        chosen.append(decide_idle(made).plan)
+    return chosen
+
+
+def changes(chosen: list[Plan]) -> int:
+    return sum(a != b for a, b in itertools.pairwise(chosen))
+
+
+EQUAL_PEERS = {"ada": 0.36, "bob": 0.78, "cyd": 0.76}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("skills", "team"),
+    [(EQUAL_PEERS, 0.0), ({"ada": 0.5, "bob": 0.58, "cyd": 0.56}, 0.0),
+     ({"ada": 0.5, "bob": 0.5, "cyd": 0.5}, 0.56), ({"ada": 0.5, "bob": 0.5, "cyd": 0.5}, 0.8)],
+)  # fmt: skip
+def test_choices_change_seldom_and_cost_no_more_for_it(
+    skills: Mapping[str, float], team: float
+) -> None:
+    def rights(rng: random.Random, topic: str) -> Mapping[object, bool]:
+        found = dict(independent(**skills)(rng, topic))
+        return found | {TEAM: rng.random() < team} if team else found
+
+    worth = {alone(name): skill - 0.01 for name, skill in skills.items()}
+    worth[TEAM] = team - 0.04
+    best, plans = max(worth.values()), (TEAM,) if team else ()
+    turns: dict[bool, list[int]] = {}
+    regret: dict[bool, float] = {}
+    for holds in (True, False):
+        found = [history(rights, 80, seed, plans, holds) for seed in range(5)]
+        turns[holds] = [changes(chosen) for chosen in found]
+        regret[holds] = statistics.fmean(best - worth[p] for chosen in found for p in chosen[20:])
+    assert max(turns[True]) <= 3
+    assert sum(turns[True]) <= sum(turns[False])
+    assert regret[True] <= regret[False] + 0.01
+
+
+def test_without_holding_two_equal_peers_take_turns() -> None:
+    rights = independent(**EQUAL_PEERS)
+    assert (
+        changes(history(rights, 60, 3, holds=True))
+        <= 1
+        < changes(history(rights, 60, 3, holds=False))
+    )
+
+
+def mixed(questions: int) -> list[int]:
+    """Questions in an order in which nobody seems to fall in skill."""
+    return [7 * i % questions for i in range(questions)]
+
+
+def record_of(rights: Mapping[str, int], questions: int = 60) -> Standings:
+    """Who is right in the first so many questions."""
+    known = Standings()
+    for question in mixed(questions):
+        for name, count in rights.items():
+            known.note(CARDS[name].subject, Outcome(question, "", question < count, 0.0))
+    return known
+
+
+def test_a_held_peer_is_kept_without_credible_reason_and_left_with_one() -> None:
+    held = Held("cyd")
+    for ada, bob, cyd, taken in (
+        (30, 10, 29, "cyd"),  # no clear difference
+        (40, 10, 29, "ada"),
+        (20, 31, 30, "cyd"),
+        (20, 45, 30, "bob"),
+    ):
+        known = record_of({"ada": ada, "bob": bob, "cyd": cyd})
+        made = view(known, "ada", CARDS.values(), 0.0, held=held)
+        assert decide_idle(made).plan == alone(taken)
+        assert made.held.single == ("" if taken == "ada" else taken)
+        free = view(known, "ada", CARDS.values(), 0.0)
+        assert decide_idle(free).plan != alone("cyd")
+
+
+def test_one_that_is_away_for_a_while_is_held_when_it_comes_back() -> None:
+    known = record_of({"ada": 30, "bob": 10, "cyd": 31})
+    here = [CARDS["ada"], CARDS["bob"]]
+    away = view(known, "ada", here, 0.0, held=Held("cyd", TEAM))
+    assert decide_idle(away).plan == alone("ada")
+    assert away.held == Held("cyd", TEAM)
+    back = view(known, "ada", CARDS.values(), 0.0, held=away.held)
+    assert decide_idle(back).plan == alone("cyd")
+
+
+def team_record(wins: int, losses: int) -> Standings:
+    known = record_of(dict.fromkeys(CARDS, 30))
+    for question in mixed(60):
+        right = question < 30 - losses or 30 <= question < 30 + wins
+        known.note(plan_subject(TEAM, CARDS), Outcome(question, "", right, 0.0))
+    return known
+
+
+def test_a_held_committee_stays_while_it_is_worth_its_inferences() -> None:
+    for wins, losses, kept, taken_anew in ((12, 6, True, False), (7, 6, False, False)):
+        known = team_record(wins, losses)
+        made = view(known, "ada", CARDS.values(), 0.0, [TEAM], Held("", TEAM))
+        assert (decide_idle(made).plan == TEAM) == kept
+        assert (made.held.plan == TEAM) == kept
+        free = view(known, "ada", CARDS.values(), 0.0, [TEAM])
+        assert (decide_idle(free).plan == TEAM) == taken_anew
+
+
+def test_bad_ratings_of_a_committee_undo_it_and_no_member() -> None:
+    known = team_record(20, 2)
+    made = view(known, "ada", CARDS.values(), 0.0, [TEAM])
+    assert decide_idle(made).plan == TEAM
+    for _ in range(80):
+        known.rate(plan_subject(TEAM, CARDS), False, 0.0)
+    after = view(known, "ada", CARDS.values(), 0.0, [TEAM], made.held)
+    assert decide_idle(after).plan == alone("ada")
+    assert after.candidates[0] == made.candidates[0], "the members stand as they stood"

@@ -1,6 +1,7 @@
 """A device examines networks of LLMs with known skills, and decides."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -31,7 +32,9 @@ def answer(plan: Plan, step: Step, knows: Knows) -> str:
     return "I do not know."
 
 
-def examined(knows: Knows, most: int = 2000) -> tuple[Examiner, float]:
+def examined(
+    knows: Knows, most: int = 2000, cards: Mapping[str, Card] = CARDS
+) -> tuple[Examiner, float]:
     """Until there is nothing to ask for ten times in a row."""
     examiner, now, idle = Examiner("ada", Kept(seed="secret"), AMPLE), 0.0, 0
     for _ in range(most):
@@ -39,7 +42,7 @@ def examined(knows: Knows, most: int = 2000) -> tuple[Examiner, float]:
         idle += 1
         if idle > 10:
             break
-        if step := examiner.next(now, CARDS, CARDS.keys()):
+        if step := examiner.next(now, cards, cards.keys()):
             examiner.answered(step, answer(step.ask.plan, step, knows), 1.0, now)
             idle = 0
     return examiner, now
@@ -90,6 +93,33 @@ def test_a_restart_goes_on_where_it_was() -> None:
     assert again.kept == examiner.kept
 
 
+def test_what_was_chosen_is_held_over_a_restart_and_is_examined_on() -> None:
+    examiner, now = examined(coins(dict.fromkeys(CARDS, 0.45)))
+    chosen = decide_idle(examiner.view(CARDS, now)).plan
+    assert chosen.devices
+    raw = msgspec.json.encode(examiner.kept)
+    again = Examiner("ada", msgspec.json.decode(raw, type=Kept), AMPLE)
+    assert again.kept.held.plan == chosen
+    for question in range(100, 140):  # the others fall far behind, so it is proposed no more
+        for name in ("bob", "cyd", "dan"):
+            again.standings.note(CARDS[name].subject, Outcome(question, "", False, now))
+    assert chosen not in worth_examining(again.standings, "ada", CARDS, now)
+    assert chosen in again.plans(CARDS, now)
+
+
+def test_a_plan_is_the_same_whoever_is_ahead() -> None:
+    subjects = set()
+    for best in CARDS:
+        known = Standings()
+        for question in range(40):
+            for name in CARDS:
+                right = question < (30 if name == best else 28)
+                known.note(CARDS[name].subject, Outcome(question, "", right, 0.0))
+        plans = worth_examining(known, "ada", CARDS, 0.0)
+        subjects |= {p.devices for p in plans if p.aggregator == "ada" and p.proposers == 3}
+    assert len(subjects) == 1
+
+
 def test_two_devices_have_different_secrets() -> None:
     assert Kept().seed != Kept().seed
 
@@ -119,6 +149,96 @@ def test_own_questions_that_come_late_are_asked_too_and_change_no_earlier_one() 
             examiner.answered(step, "V3", 1.0, now)
     assert all(len(texts) == 1 for texts in said.values())
     assert sum("Which valve" in text for texts in said.values() for text in texts) == 10
+
+
+TWO = {name: CARDS[name] for name in ("ada", "bob")}
+VALVES = [OwnQuestion(f"Which valve is at {j}?", ("V3",), "plant") for j in range(40)]
+
+
+def asked_on(
+    examiner: Examiner,
+    knows: Knows,
+    now: float,
+    most: int = 2000,
+    cards: Mapping[str, Card] = CARDS,
+) -> list[Step]:
+    """The next questions, answered; fewer if there are no more."""
+    steps: list[Step] = []
+    idle = 0
+    while len(steps) < most and idle < 10:
+        now = max(now + 0.1, examiner.kept.schedule.not_before)
+        idle += 1
+        if step := examiner.next(now, cards, cards.keys()):
+            steps.append(step)
+            examiner.answered(step, answer(step.ask.plan, step, knows), 1.0, now)
+            idle = 0
+    return steps
+
+
+def users(steps: list[Step]) -> list[Step]:
+    return [step for step in steps if step.question.topic == "plant"]
+
+
+def test_own_questions_that_come_late_to_a_well_known_network_are_asked_at_once() -> None:
+    knows = coins({"ada": 0.3, "bob": 0.35, "cyd": 0.6, "dan": 0.4})
+    examiner, now = examined(knows)
+    assert not asked_on(examiner, knows, now, 10), "everybody is known well"
+    examiner.add(VALVES)
+    steps = asked_on(examiner, knows, now)
+    alone_steps = [step for step in users(steps) if step.ask.plan.method == "alone"]
+    asked = Counter(step.ask.plan.aggregator for step in alone_steps[: len(CARDS) * 30])
+    assert all(count >= 25 for count in asked.values()), "nobody waits for the others"
+    each = Counter((step.ask.subject, step.question.index) for step in users(steps))
+    assert set(each.values()) == {1}
+    assert sum(step.ask.plan == alone("ada") for step in users(steps)) == len(VALVES)
+    drawn = [step for step in steps if step.question.topic != "plant"]
+    assert all(step.ask.plan.method != "alone" for step in drawn), "only plans that are new"
+
+
+def test_own_questions_are_half_of_the_examinations_while_others_are_wanted() -> None:
+    examiner = Examiner("ada", Kept(seed="secret"), AMPLE)
+    examiner.add(VALVES)
+    steps = asked_on(examiner, coins(dict.fromkeys(CARDS, 0.5)), 0.0, 120)
+    assert 40 <= len(users(steps)) <= 80
+
+
+@pytest.mark.parametrize(("good", "asked"), [(True, 60), (False, 30)])
+def test_who_is_hopeless_in_the_users_questions_is_not_asked_all_of_them(
+    good: bool, asked: int
+) -> None:
+    def knows(name: str, topic: str, number: int) -> bool:
+        return (topic == "plant") == ((name == "bob") == good)
+
+    examiner, now = examined(knows, cards=TWO)
+    examiner.add([OwnQuestion(f"Which valve is {j}?", ("V3",), "plant") for j in range(60)])
+    steps = users(asked_on(examiner, knows, now, cards=TWO))
+    count = Counter(step.ask.subject for step in steps)
+    assert count[TWO["ada"].subject] == 60, "what others are compared with"
+    assert asked <= count[TWO["bob"].subject] <= asked + 5
+
+
+def test_a_new_model_has_the_users_questions_too() -> None:
+    knows = coins({"ada": 0.9, "bob": 0.3})
+    examiner, now = examined(knows, cards=TWO)
+    examiner.add(VALVES)
+    asked_on(examiner, knows, now, cards=TWO)
+    cards = TWO | {"bob": Card("bob", "bob", "another")}
+    now = examiner.kept.schedule.not_before
+    steps = users(asked_on(examiner, coins({"ada": 0.9, "bob": 0.8}), now, cards=cards))
+    assert sum(step.ask.subject == cards["bob"].subject for step in steps) == len(VALVES)
+
+
+def test_harder_questions_of_the_user_are_no_fall_in_skill() -> None:
+    def knows(name: str, topic: str, number: int) -> bool:
+        return topic != "plant"
+
+    examiner, now = examined(knows, cards=TWO)
+    before = examiner.standings.record(CARDS["bob"].subject).asked()
+    examiner.add(VALVES)
+    asked_on(examiner, knows, now, cards=TWO)
+    record = examiner.standings.record(CARDS["bob"].subject)
+    assert record.changes == 0
+    assert record.asked() == before + len(VALVES)
 
 
 def test_a_failure_leaves_no_outcome_and_is_asked_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 from dmoa.policies.plans import Plan, alone, committee
 from dmoa.standings.decision import Card, decide_idle, view
 from dmoa.standings.outcomes import Outcome, Standings
-from dmoa.standings.schedule import DAY, KNOWN_WELL, LOST, Ask, Budget, Schedule, State
+from dmoa.standings.schedule import AHEAD, DAY, KNOWN_WELL, LOST, Ask, Budget, Schedule, State
 
 CARDS = {name: Card(name, name, f"model of {name}") for name in ("ada", "bob", "cyd")}
 TEAM = committee(1, ["ada", "bob", "cyd"], "ada")
@@ -98,6 +98,33 @@ def test_nobody_is_asked_who_is_busy_and_nobody_at_all_when_we_are() -> None:
             examiner.schedule.finished(ask, 1.0, examiner.now)
     assert examiner.asked("cyd") == 0
     assert examiner.asked("bob") > 10
+
+
+def test_the_own_device_does_not_examine_itself_on_and_on_while_peers_are_busy() -> None:
+    examiner = Examiner()
+    for _ in range(100):
+        if ask := examiner.next(idle=frozenset({"ada"})):
+            examiner.standings.note(ask.subject, Outcome(ask.question, "", True, examiner.now))
+            examiner.schedule.finished(ask, 1.0, examiner.now)
+    assert examiner.asked("ada") in {AHEAD, AHEAD + 1}, (
+        "it would be busy whenever they want to ask it"
+    )
+    examiner.run(examiner.now + DAY)
+    assert min(map(examiner.asked, CARDS)) >= KNOWN_WELL
+
+
+def test_a_device_whose_peers_refuse_or_are_not_there_examines_itself() -> None:
+    examiner = Examiner()
+    for cards in (CARDS, {"ada": CARDS["ada"]}):
+        examiner.cards = dict(cards)
+        for _ in range(100):
+            ask = examiner.next()
+            if ask and ask.plan == alone("ada"):
+                examiner.standings.note(ask.subject, Outcome(ask.question, "", True, examiner.now))
+                examiner.schedule.finished(ask, 1.0, examiner.now)
+            elif ask:
+                examiner.schedule.refused(ask, examiner.now)
+        assert examiner.asked("ada") >= 60
 
 
 def test_at_most_the_share_of_each_devices_time_is_spent() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -334,3 +335,26 @@ async def test_devices_that_start_at_once_warn_of_nothing(tmp_path: Path) -> Non
                 assert "warning" not in device.log.read_text()
         finally:
             await asyncio.gather(*(device.stop() for device in devices))
+
+
+async def test_status_goes_on_until_ctrl_c() -> None:
+    async with LocalNetwork(1, EMOJI) as network:
+        url = network.devices[0].url
+        for more in ((), ("--json",)):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "dmoa", "status", "--watch", "--node", url, *more),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "COLUMNS": "100"},
+            )
+            assert process.stdout
+            async with asyncio.timeout(60):
+                seen = b""
+                while b"ada" not in seen:
+                    piece = await process.stdout.read(1000)
+                    assert piece, "it ended by itself"
+                    seen += piece
+                process.send_signal(signal.SIGINT)
+                _, err = await process.communicate()
+            assert process.returncode == 130, err
+            assert b"Traceback" not in err

@@ -19,6 +19,7 @@ from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.making import PromptDefaults, PromptMaker
+from dmoa.api.metrics import Metrics
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
 from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
@@ -62,12 +63,23 @@ def make_app(
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
     """
-    routed = make_routed(all_operations(device, committees, defaults, problems), keys)
+    metrics = Metrics(device)
+    operations = all_operations(device, committees, defaults, problems, metrics)
+    routed = make_routed(operations, keys, metrics.refused)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
 
-def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
+def make_routed(
+    operations: Sequence[Operation],
+    keys: list[str],
+    refused: Callable[[Exception], None] = lambda error: None,
+) -> Starlette:
     """The operations at their paths, behind the keys, with errors as their clients read them."""
+
+    async def answer_error(request: Request, error: Exception) -> Response:
+        refused(error)
+        return await _answer_error(request, error)
+
     return Starlette(
         routes=[
             Route(
@@ -78,8 +90,8 @@ def make_routed(operations: Sequence[Operation], keys: list[str]) -> Starlette:
             for operation in operations
         ],
         exception_handlers={
-            DmoaError: _answer_error,
-            HTTPException: _answer_error,
+            DmoaError: answer_error,
+            HTTPException: answer_error,
             Exception: _answer_fault,
         },
     )
@@ -90,6 +102,7 @@ def all_operations(
     committees: Committees,
     defaults: PromptDefaults,
     problems: Callable[[], list[str]],
+    metrics: Metrics,
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
@@ -159,6 +172,7 @@ def all_operations(
             errors=(503,),
             open=True,
         ),
+        metrics.operation(),
         Operation("/openapi.json", "This description.", document, dict[str, Any]),
     ]
     return operations

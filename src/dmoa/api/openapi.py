@@ -51,6 +51,7 @@ class Operation:
         events: types of the events, where the answer may be streamed.
         streamed_as: media type of a streamed answer.
         errors: statuses of what can go wrong, beside a missing key.
+        answered_as: media type of a whole answer.
         open: whether it asks for no key.
     """
 
@@ -63,6 +64,7 @@ class Operation:
     events: tuple[Any, ...] = ()
     streamed_as: str = "text/event-stream"
     errors: tuple[int, ...] = ()
+    answered_as: str = "application/json"
     open: bool = False
 
 
@@ -95,7 +97,7 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    content = {"application/json": {"schema": of[operation.answer]}}
+    content = {operation.answered_as: {"schema": of[operation.answer]}}
     error = error_type(operation.path)
     if operation.events:
         # OpenAPI 3.1 has no words for events, so their types stand beside the text.

@@ -16,9 +16,10 @@ from dmoa.api.reading import read
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.device.examinations import Examinations
+from dmoa.device.shapes import cards_of, plan_of, told_plan
 from dmoa.errors import UsageError
 from dmoa.policies.limits import LIMITS
-from dmoa.standings.decision import Card
+from dmoa.protocol.records import PlanRecord
 from dmoa.standings.questions.own import QUESTIONS, checked
 
 
@@ -79,11 +80,16 @@ class Feedback(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FeedbackTaken(msgspec.Struct):
-    """Whose rating it became; `device` is null where several wrote the answer together."""
+    """Whose rating it became.
+
+    One device's, or that of the plan by which several wrote the answer together, never of a
+    single one of them; both are null if it was no plan that could be taken again.
+    """
 
     id: str
     rating: int
     device: str | None
+    plan: PlanRecord | None
 
 
 class OwnQuestions(msgspec.Struct, forbid_unknown_fields=True):
@@ -152,13 +158,15 @@ class _Endpoints:
         self._rated[prompt_id] = None
         while len(self._rated) > LIMITS.prompts:
             self._rated.popitem(last=False)
-        rated = None
-        if not record.layers:  # one device wrote it, and the last one asked is that one
-            writer = record.aggregator[-1]
-            card = Card(writer.device, writer.name, writer.model)
-            self._examinations.rate(card, good=body.rating > 0)
-            rated = writer.name
-        return json_response(FeedbackTaken(prompt_id, body.rating, rated))
+        plan, cards = plan_of(record), cards_of(record)
+        if plan is None:
+            return json_response(FeedbackTaken(prompt_id, body.rating, None, None))
+        self._examinations.rate(plan, cards, good=body.rating > 0)
+        if plan.method == "alone":
+            writer = cards[plan.aggregator].name
+            return json_response(FeedbackTaken(prompt_id, body.rating, writer, None))
+        told = told_plan(plan, cards)
+        return json_response(FeedbackTaken(prompt_id, body.rating, None, told))
 
     async def add(self, request: Request) -> Response:
         body = await read(request, OwnQuestions)

@@ -1,16 +1,22 @@
 """`dmoa status`: the devices, and their load against the limit."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
 
 from dmoa.cli.options import Key, Node
 
+WATCH_SECONDS = 2.0
+
 
 def status(
     node: Node = "http://127.0.0.1:8765",
     key: Key = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C; with --json a line each time.")
+    ] = False,
 ) -> None:
     """Show the devices that a node knows: health, queue, measured rates, load."""
     import asyncio
@@ -18,14 +24,55 @@ def status(
     from dmoa.cli.output import print_json, say, stdout
     from dmoa.client import fetch_standings, fetch_status
 
-    found = asyncio.run(fetch_status(node, key))
+    async def look() -> tuple[dict[str, Any], Any]:
+        found = await fetch_status(node, key)
+        if json:
+            return found, None
+        standings = await fetch_standings(node, key)
+        return found, _table(found, {d["id"]: d for d in standings["devices"]})
+
+    if watch:
+        asyncio.run(_watch(look, json=json))
+        return
+    found, table = asyncio.run(look())
     if json:
         print_json(found)
         return
-    standings = asyncio.run(fetch_standings(node, key))
-    stdout().print(_table(found, {d["id"]: d for d in standings["devices"]}))
+    stdout().print(table)
     for problem in found["problems"]:
         say(f"warning: {problem}")
+
+
+async def _watch(look: Callable[[], Awaitable[tuple[dict[str, Any], Any]]], *, json: bool) -> None:
+    """Show it again and again, on a terminal at one place."""
+    import asyncio
+
+    from rich.live import Live
+
+    from dmoa.cli.output import print_json, stdout
+
+    while json or not stdout().is_terminal:
+        found, table = await look()
+        if json:
+            print_json(found)
+        else:
+            stdout().print(_page(found, table))
+        await asyncio.sleep(WATCH_SECONDS)
+    with Live(console=stdout(), auto_refresh=False) as live:
+        while True:
+            live.update(_page(*await look()), refresh=True)
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+def _page(found: dict[str, Any], table: Any) -> Any:
+    """The table, and under it what is wrong."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from dmoa.text import printable
+
+    problems = [Text(printable(f"warning: {p}"), style="yellow") for p in found["problems"]]
+    return Group(table, *problems)
 
 
 def _table(found: dict[str, Any], standings: dict[str, Any]) -> Any:

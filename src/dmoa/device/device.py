@@ -119,6 +119,7 @@ class Device:
         self.manners: deque[Manner] = deque(maxlen=MANNERS)
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
         self._expected: dict[str, asyncio.TimerHandle] = {}
+        self._watchers: list[Callable[[PromptRecord], None]] = []
 
     async def start(self) -> None:
         """Join the network."""
@@ -208,14 +209,21 @@ class Device:
         finally:
             self.loads.settle(prompt.id)
 
+    def watch(self, ended: Callable[[PromptRecord], None]) -> None:
+        """From now on call `ended` with the record of each prompt that is over."""
+        self._watchers.append(ended)
+
     async def _answer(self, prompt: Prompt, tell: Callable[[Event], None]) -> Finished:
         self._admit()
         self.open_prompts += 1
         self._end_idle_work()
         self.meter.prompts.count()
 
+        records: list[PromptRecord] = []
+
         def remember(event: Event) -> None:
             if isinstance(event, Accepted):
+                records.append(event.record)
                 self._remember(event.record)
             tell(event)
 
@@ -227,6 +235,9 @@ class Device:
             return finished
         finally:
             self.open_prompts -= 1
+            for record in records:
+                for ended in self._watchers:
+                    ended(record)
 
     async def embed(self, request: dict[str, Any]) -> Embedded:
         """Vectors of texts, by the own LLM's server; counts as a prompt while it lasts.

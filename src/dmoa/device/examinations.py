@@ -12,7 +12,7 @@ import copy
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dmoa.device.device import Device
@@ -21,7 +21,8 @@ from dmoa.errors import DeadlinePassed, DmoaError, PeerGone, PeerRefused
 from dmoa.policies.plans import Plan
 from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.prompt import Prompt, answer
-from dmoa.protocol.tasks import Answer, Say, Task
+from dmoa.protocol.tasks import Answer, Piece, Say, Task
+from dmoa.protocol.tasks import Step as TaskStep
 from dmoa.standings.decision import Card, View
 from dmoa.standings.examiner import Examiner, Kept, Step
 from dmoa.standings.questions.own import OwnQuestion
@@ -32,6 +33,12 @@ log = logging.getLogger(__name__)
 
 EXAM_SECONDS = 300.0
 """An examination that takes longer has failed."""
+LONGEST_ANSWER = 3000
+"""Characters of an answer that are waited for at least, and twice as many at most: an LLM that
+goes on has lost the thread, and is wrong. Of 4550 right answers of real LLMs, of at most 240
+tokens each, the longest had 1256. `max_tokens` would tell the examined one that it is examined."""
+THOUGHT = 0.1
+"""What a character that is thought aloud counts: thinking takes ten times as long."""
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 60.0
 """Seconds between two looks at whether there is something to ask."""
@@ -43,6 +50,10 @@ MANNERS_KNOWN = 8
 """The owner's prompts from which on none but their manners are imitated."""
 PASSING = frozenset({"busy", "draining", "stranger", "cancelled"})
 """Reasons of a refusal that say nothing about what a peer wants."""
+
+
+class EndlessAnswer(DmoaError):
+    """An answer is far longer than any right one."""
 
 
 class Examinations:
@@ -103,9 +114,9 @@ class Examinations:
         """The user's own questions."""
         return list(self._examiner.kept.own.values())
 
-    def rate(self, card: Card, *, good: bool) -> None:
-        """The user's rating of an answer that one device gave."""
-        self._examiner.rate(card, good, self._clock())
+    def rate(self, plan: Plan, cards: Mapping[str, Card], *, good: bool) -> None:
+        """The user's rating of a plan's answer; `cards` of its devices, as they were."""
+        self._examiner.rate(plan, cards, good, self._clock())
         self._keep()
 
     def add(self, questions: Sequence[OwnQuestion]) -> None:
@@ -173,7 +184,9 @@ class Examinations:
         return seen if len(seen) >= MANNERS_KNOWN else (*USUAL, *seen)
 
     async def _carry_out(self, step: Step) -> None:
-        committee = _Examined(self._device, step.ask.plan)
+        # Not always the same, or one could tell by being cut where no user would cut.
+        longest = self._random.randint(LONGEST_ANSWER, 2 * LONGEST_ANSWER)
+        committee = _Examined(self._device, step.ask.plan, longest)
         working = asyncio.create_task(self._put(step, committee))
         self._device.idle_work.add(working)
         working.add_done_callback(self._device.idle_work.discard)
@@ -201,6 +214,8 @@ class Examinations:
         match committee.failure:
             case None:
                 self._examiner.answered(step, text, seconds, now)
+            case EndlessAnswer():
+                self._examiner.answered(step, "", seconds, now)
             case PeerRefused(reason=reason) if (
                 reason not in PASSING and step.ask.plan.method == "alone"
             ):
@@ -238,14 +253,16 @@ class _Examined:
     Args:
         device: the device that examines.
         plan: whose devices may be asked.
+        longest: characters of one inference, from which on it is cancelled.
     """
 
-    def __init__(self, device: Device, plan: Plan) -> None:
+    def __init__(self, device: Device, plan: Plan, longest: int) -> None:
         self.own_id = device.own_id
         self.describe = device.describe
         self.failure: DmoaError | None = None
         self._device = device
         self._members = plan.members
+        self._longest = longest
         self._seconds: dict[str, float] = {}
 
     @property
@@ -265,6 +282,7 @@ class _Examined:
             raise PeerGone("it is no part of the plan")
         now = asyncio.get_running_loop().time
         started = now()
+        say = self._bounded(say)
         try:
             if device == self.own_id:  # gives way: being cancelled ends the whole prompt
                 return await self._device.inferences.probe(task, say)
@@ -274,3 +292,19 @@ class _Examined:
             raise
         finally:
             self._seconds[device] = self._seconds.get(device, 0.0) + now() - started
+
+    def _bounded(self, say: Say) -> Say:
+        """The same, which ends an inference whose answer has no end."""
+        written = 0.0
+
+        def told(step: TaskStep) -> None:
+            nonlocal written
+            if isinstance(step, Piece):
+                if step.recants:
+                    written *= THOUGHT
+                written += len(step.text) + THOUGHT * len(step.reasoning)
+                if written > self._longest:
+                    raise EndlessAnswer(f"{written:.0f} characters, and no end")
+            say(step)
+
+        return told

@@ -21,7 +21,8 @@ NEWS_SECONDS = 1.0
 """A device is told not more often how this one is doing."""
 FRESH_SERVICES = 2.0
 FRESH_SECONDS = 5.0
-"""For so many mean service times, and at most so long, a device's last word is good enough."""
+"""For so many mean service times, and at most so long, a device's last word is good enough; for
+two pieces of news always, so that nobody is asked who is told anyway."""
 SURVEY_SECONDS = 2.0
 """For so long a prompt waits for those that are asked; then it takes what was known before."""
 UNMEASURED_SECONDS = 1.0
@@ -103,7 +104,7 @@ class Loads:
 
     def _old(self, devices: Iterable[str]) -> list[str]:
         now, words = self._clock(), self._words
-        fresh = min(max(FRESH_SERVICES * self._mean(), NEWS_SECONDS), FRESH_SECONDS)
+        fresh = min(max(FRESH_SERVICES * self._mean(), 2 * NEWS_SECONDS), FRESH_SECONDS)
         return [d for d in devices if d not in words or now - words[d].heard >= fresh]
 
     # --- what is sent and promised -----------------------------------------------------------

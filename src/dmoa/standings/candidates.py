@@ -48,12 +48,17 @@ def worth_examining(
             if size == len(near) and _is_better(plan, standings, cards, records[best], now):
                 plans.append(committee(2, plan.devices, aggregator))
     if len(near) >= VOTERS:
-        plans += [choosing(near[:VOTERS], "vote"), choosing(near[:VOTERS], "select")]
+        voters = _first(near[0], near[:VOTERS])
+        plans += [choosing(voters, "vote"), choosing(voters, "select")]
     return plans
 
 
 def _first(device: str, devices: list[str]) -> list[str]:
-    return [device, *(other for other in devices if other != device)]
+    """One device, and the others in an order that does not follow their standings.
+
+    The same devices in another order would be another plan, of which nothing is known.
+    """
+    return [device, *sorted(other for other in devices if other != device)]
 
 
 def _is_better(

@@ -3,7 +3,8 @@
 The reference is the own LLM alone. A peer alone counts as better only when that is credible,
 and so does a plan of several devices against the best of the single ones, on the same
 questions. Plans and peers that have not been examined are no candidates: nothing is tried out
-on a user's prompt.
+on a user's prompt. What was chosen is held (`Held`) until something else is credibly better, or
+it is no longer worth what it costs; without that, each new outcome could turn the choice round.
 
     decision = decide(known, view(standings, cards, now), may_ask=alive_and_allowed)
     decision.plan, decision.why
@@ -11,6 +12,8 @@ on a user's prompt.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from dmoa.policies.law import PATIENCE
 from dmoa.policies.plans import (
@@ -26,10 +29,22 @@ from dmoa.policies.plans import (
     possible,
     work_of,
 )
-from dmoa.standings.outcomes import Pair, Record, Skill, Standings, better, paired, subject_of
+from dmoa.standings.outcomes import (
+    Pair,
+    Record,
+    Standings,
+    better,
+    compared,
+    paired,
+    subject_of,
+)
 
 LEAST_ASKED = 10
 """Questions after which a device or plan is a candidate at all."""
+HOME = 0.8
+"""How sure one must be to come back to the own LLM from a peer that was better."""
+EVEN = 0.5
+"""How sure one must be to keep a device that was better in a topic."""
 TOPIC_ASKED = 5
 """Questions of a topic that two devices must share to be compared in it."""
 
@@ -57,12 +72,33 @@ class Card:
 def plan_subject(plan: Plan, cards: Mapping[str, Card]) -> str:
     """Under which a plan's outcomes stand: its shape, and its devices with their models.
 
+    One device alone stands under its own subject.
+
     Raises:
         KeyError: a device of the plan has no card.
     """
+    if plan.method == "alone":
+        return cards[plan.aggregator].subject
     members = "\t".join(cards[device].subject for device in plan.devices)
     shape = f"{plan.method} {plan.layers} {plan.proposers}"
     return f"{shape}\t{cards[plan.aggregator].subject}\t{members}"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What was chosen before: with it, others are compared.
+
+    Attributes:
+        single: the best device alone; "" for the own one.
+        plan: of several devices, if one was better than that.
+        topics: the best device of each topic in which it was another one.
+    """
+
+    single: str = ""
+    plan: Plan | None = None
+    topics: dict[str, str] = {}
+
+
+NOTHING_HELD = Held()
 
 
 @dataclass
@@ -77,6 +113,7 @@ class View:
         candidates: plans with what they can be counted on for, the own LLM first.
         by_topic: the same for each topic in which another one is credibly better.
         pairs: for each plan of several devices, its comparison with the best single one.
+        held: what is chosen by this, to be given to the next view.
     """
 
     own: str
@@ -86,6 +123,7 @@ class View:
     candidates: list[Candidate]
     by_topic: dict[str, list[Candidate]] = field(default_factory=dict)
     pairs: dict[Plan, Pair] = field(default_factory=dict)
+    held: Held = NOTHING_HELD
 
     def of(self, topic: str) -> list[Candidate]:
         """Every candidate of a topic's prompts, those for any topic included."""
@@ -115,6 +153,7 @@ def view(
     cards: Iterable[Card],
     now: float,
     plans: Sequence[Plan] = (),
+    held: Held = NOTHING_HELD,
     level: float = LEVEL,
 ) -> View:
     """What is known of devices and plans.
@@ -125,32 +164,29 @@ def view(
         cards: of all devices.
         now: Unix time, seconds.
         plans: of several devices, that were examined or could have been.
+        held: what was chosen by the view before.
         level: how sure one must be to leave what one has.
     """
     known = {card.device: card for card in cards}
     records = {device: standings.record(card.subject) for device, card in known.items()}
-    singles = _single_qualities(records, own, level, lambda record: record.skill(now), now)
-    candidates = [_candidate(alone(device), quality) for device, quality in singles.items()]
-    made = View(own, known, {}, {}, candidates)
+    base = held.single if held.single in known else own
+    singles = _single_qualities(records, own, base, level, now)
+    made = View(own, known, {}, {}, [_candidate(alone(d), q) for d, q in singles.items()])
     for device, record in records.items():
         made.asked[alone(device)] = record.asked()
         made.right[alone(device)] = record.right()
     reference = max(singles, key=singles.__getitem__)
-    several = [plan for plan in plans if plan.members <= known.keys() and plan.method != "alone"]
-    for plan in several:
-        record = standings.record(plan_subject(plan, known))
-        pair = paired(record, records[reference], now)
+    several = {
+        plan: standings.record(plan_subject(plan, known))
+        for plan in plans
+        if plan.members <= known.keys() and plan.method != "alone"
+    }
+    for plan, record in several.items():
         made.asked[plan], made.right[plan] = record.asked(), record.right()
-        made.pairs[plan] = pair
-        if pair.shared >= LEAST_ASKED:
-            quality = counted(
-                singles[reference] + pair.difference,
-                singles[reference],
-                pair.chance,
-                level_among(len(several), level),
-            )
-            made.candidates.append(_candidate(plan, quality))
-    made.by_topic = _by_topic(made, records, level, now)
+        made.pairs[plan] = compared(record, records[reference], now)
+    made.candidates += _several_qualities(made, several, singles[reference], held.plan, level, now)
+    made.by_topic = _by_topic(made, records, held.topics, level, now)
+    made.held = _held(made, reference, held)
     return made
 
 
@@ -159,34 +195,65 @@ def _candidate(plan: Plan, quality: float) -> Candidate:
 
 
 def _single_qualities(
-    records: Mapping[str, Record],
-    own: str,
-    level: float,
-    skill: Callable[[Record], Skill],
-    now: float,
+    records: Mapping[str, Record], own: str, base: str, level: float, now: float
 ) -> dict[str, float]:
-    """What each device alone can be counted on for; the own one first."""
-    mine = skill(records[own]).mean
-    found = {own: mine}
-    peers = [d for d, r in records.items() if d != own and r.asked() >= LEAST_ASKED]
-    if records[own].asked() < LEAST_ASKED:
-        peers = []  # nothing to compare with
-    needed = level_among(len(peers), level)
-    for device in peers:
-        chance = better(records[device], records[own], now)
-        found[device] = counted(skill(records[device]).mean, mine, chance, needed)
+    """What each device alone can be counted on for, beside the one that is held; own one first."""
+    means = {device: record.skill(now).mean for device, record in records.items()}
+    known = [device for device, record in records.items() if record.asked() >= LEAST_ASKED]
+    if own not in known:
+        return {own: means[own]}  # nothing to compare with
+    if base not in known:
+        base = own
+    needed = level_among(len(known) - 1, level)
+    found = {own: means[own]}
+    for device in known:
+        if device == base:
+            found[device] = means[device]
+        else:
+            chance = better(records[device], records[base], now)
+            # To come home is no risk: what is credible at all is enough.
+            enough = HOME if device == own else needed
+            found[device] = counted(means[device], means[base], chance, enough)
+    return found
+
+
+def _several_qualities(
+    made: View,
+    several: Mapping[Plan, Record],
+    reference: float,
+    held: Plan | None,
+    level: float,
+    now: float,
+) -> list[Candidate]:
+    """What plans of several can be counted on for, beside the best single one and what is held."""
+    needed = level_among(len(several), level)
+    asked = {plan: made.pairs[plan] for plan in several if made.pairs[plan].shared >= LEAST_ASKED}
+    mean = {plan: reference + pair.difference for plan, pair in asked.items()}
+    found = []
+    for plan, pair in asked.items():
+        quality = mean[plan]
+        if plan != held:
+            quality = counted(quality, reference, pair.chance, needed)
+            if held in mean:
+                chance = compared(several[plan], several[held], now).chance
+                quality = min(quality, counted(mean[plan], mean[held], chance, needed))
+        found.append(_candidate(plan, quality))
     return found
 
 
 def _by_topic(
-    made: View, records: Mapping[str, Record], level: float, now: float
+    made: View,
+    records: Mapping[str, Record],
+    held: Mapping[str, str],
+    level: float,
+    now: float,
 ) -> dict[str, list[Candidate]]:
     """Candidates of each topic in which a device is credibly better than the overall choice.
 
     A topic is told apart only where that is measured to help; all comparisons together are
-    wrong as seldom as one.
+    wrong as seldom as one. One that is held stays until the overall choice looks better.
     """
-    choice = (best(made.candidates) or made.candidates[0]).plan
+    choice = _idle_choice(made.candidates)
     if choice.method != "alone":
         return {}
     mine = records[choice.aggregator]
@@ -200,11 +267,29 @@ def _by_topic(
         qualities = {choice.aggregator: reference}
         for device in rivals:
             pair = paired(_of_topic(records[device], topic), part, now)
-            if pair.shared >= TOPIC_ASKED and pair.chance >= needed:
+            enough = EVEN if held.get(topic) == device else needed
+            if pair.shared >= TOPIC_ASKED and pair.chance >= enough:
                 qualities[device] = records[device].topic_skill(topic, now).mean
         if len(qualities) > 1:
             found[topic] = [_candidate(alone(d), q) for d, q in qualities.items()]
     return found
+
+
+def _held(made: View, reference: str, before: Held) -> Held:
+    """What is held from now on; who is away for a while is not forgotten."""
+    choice = _idle_choice(made.candidates)
+    single, plan = reference, choice if choice.method != "alone" else None
+    if reference == made.own:
+        single = "" if before.single in made.cards else before.single
+    if plan is None and before.plan is not None and not before.plan.members <= made.cards.keys():
+        plan = before.plan
+    topics = {topic: _idle_choice(of).aggregator for topic, of in made.by_topic.items()}
+    return Held(single, plan, topics)
+
+
+def _idle_choice(candidates: Sequence[Candidate]) -> Plan:
+    """What is taken of all candidates while nobody is busy."""
+    return (best(candidates) or candidates[0]).plan
 
 
 def _of_topic(record: Record, topic: str) -> Record:

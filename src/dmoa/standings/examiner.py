@@ -19,11 +19,11 @@ import msgspec
 from dmoa.policies.plans import Plan
 from dmoa.standings.agreements import WITNESSES, Agreements
 from dmoa.standings.candidates import worth_examining
-from dmoa.standings.decision import Card, View, view
+from dmoa.standings.decision import Card, Held, View, plan_subject, view
 from dmoa.standings.grading import is_right
 from dmoa.standings.outcomes import Outcome, Standings
 from dmoa.standings.questions import Question, question
-from dmoa.standings.questions.bank import Bank, places
+from dmoa.standings.questions.bank import Bank
 from dmoa.standings.questions.own import OwnQuestion
 from dmoa.standings.questions.wording import USUAL, Manner
 from dmoa.standings.schedule import Ask, Budget, Schedule, State
@@ -41,6 +41,7 @@ class Kept(msgspec.Struct):
         seed: private: who knows it knows all answers.
         own: the user's own questions, by their numbers.
         agreements: whether peers answer users as they answer examinations.
+        held: what is chosen now.
     """
 
     seed: str = msgspec.field(default_factory=lambda: secrets.token_hex(SEED_BYTES))
@@ -48,6 +49,7 @@ class Kept(msgspec.Struct):
     schedule: State = msgspec.field(default_factory=State)
     own: dict[int, OwnQuestion] = {}
     agreements: Agreements = msgspec.field(default_factory=Agreements)
+    held: Held = Held()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Examiner:
         """
         cards = self._trusted(cards, now)
         plans = self.plans(cards, now)
-        ask = self._schedule.next(now, cards, idle, self.standings, plans, seconds)
+        users = sorted(self.kept.own)
+        ask = self._schedule.next(now, cards, idle, self.standings, plans, seconds, users)
         if ask is None:
             return None
         bank = Bank(self.kept.seed, self.kept.own, manners)
@@ -107,7 +110,8 @@ class Examiner:
         """Grade an answer; True if the subject turns out to have fallen in skill."""
         self._schedule.finished(step.ask, seconds, now)
         right = is_right(answer, step.question.answers)
-        outcome = Outcome(step.ask.question, step.question.topic, right, now)
+        users = step.ask.question in self.kept.own
+        outcome = Outcome(step.ask.question, step.question.topic, right, now, users)
         if step.ask.plan.method == "alone":
             self.kept.agreements.examined(step.ask.subject, step.ask.question, answer)
         return self.standings.note(step.ask.subject, outcome)
@@ -124,25 +128,42 @@ class Examiner:
         """Somebody did not want to answer."""
         self._schedule.refused(step.ask, now)
 
-    def rate(self, card: Card, good: bool, now: float) -> None:
-        """The user's rating of an answer that one device gave."""
-        self.standings.rate(card.subject, good, now)
+    def rate(self, plan: Plan, cards: Mapping[str, Card], good: bool, now: float) -> None:
+        """The user's rating of a plan's answer, which is nobody's who only took part in it.
+
+        Args:
+            plan: who answered, and how.
+            cards: of its devices, as they were.
+            good: whether it was.
+            now: Unix time, seconds.
+        """
+        self.standings.rate(plan_subject(plan, cards), good, now)
 
     def add(self, questions: Sequence[OwnQuestion]) -> None:
         """Take the user's own questions, as `questions.own` reads them."""
-        fresh = max(self.kept.schedule.fresh, max(self.kept.own, default=-1) + 2)
-        numbers = places(fresh, len(questions))
-        self.kept.own.update(zip(numbers, questions, strict=True))
+        # New numbers: what was asked before keeps its own, so that nobody is compared on two
+        # different questions.
+        state = self.kept.schedule
+        first = max(state.fresh, max(self.kept.own, default=-1) + 1)
+        state.fresh = first + len(questions)
+        self.kept.own.update(enumerate(questions, first))
         self._topics = None
 
     def plans(self, cards: Mapping[str, Card], now: float) -> list[Plan]:
-        """Plans of several devices that are worth examining."""
-        return worth_examining(self.standings, self.own, self._trusted(cards, now), now)
+        """Plans of several devices that are worth examining, the chosen one among them."""
+        trusted = self._trusted(cards, now)
+        plans = worth_examining(self.standings, self.own, trusted, now)
+        held = self.kept.held.plan
+        if held is not None and held not in plans and held.members <= trusted.keys():
+            plans.append(held)
+        return plans
 
     def view(self, cards: Mapping[str, Card], now: float) -> View:
         """What is known, to decide from; to be made anew when an outcome or a card is new."""
-        trusted = self._trusted(cards, now)
-        return view(self.standings, self.own, trusted.values(), now, self.plans(trusted, now))
+        plans, held = self.plans(cards, now), self.kept.held
+        made = view(self.standings, self.own, self._trusted(cards, now).values(), now, plans, held)
+        self.kept.held = made.held
+        return made
 
     def witnesses(self, device: str, cards: Mapping[str, Card], now: float) -> list[str]:
         """Who answers a prompt too that a device has answered alone: the own LLM, and the best."""

@@ -44,12 +44,15 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True):
         topic: of the question, or "".
         right: whether it was.
         at: Unix time, seconds.
+        users: whether it is one of the user's own questions, which may be harder or easier than
+            those that are drawn.
     """
 
     question: int
     topic: str
     right: bool
     at: float
+    users: bool = False
 
     @property
     def weight(self) -> float:
@@ -100,11 +103,14 @@ class Record(msgspec.Struct):
             self.outcomes = [o for o in self.outcomes if o.question != outcome.question]
         self.outcomes.append(outcome)
         del self.outcomes[:-KEPT]
-        where = change_point([o.right for o in self.outcomes if o.question >= 0])
+        # The user's questions are of another kind than drawn ones: like is compared with like.
+        alike = [
+            i for i, o in enumerate(self.outcomes) if o.question >= 0 and o.users == outcome.users
+        ]
+        where = change_point([self.outcomes[i].right for i in alike])
         if where is None:
             return False
-        examined = [i for i, o in enumerate(self.outcomes) if o.question >= 0]
-        del self.outcomes[: examined[where]]
+        del self.outcomes[: alike[where]]
         self.changes += 1
         return True
 
@@ -133,6 +139,10 @@ class Record(msgspec.Struct):
     def answers(self) -> dict[int, Outcome]:
         """Outcomes of examinations by question."""
         return {o.question: o for o in self.outcomes if o.question >= 0}
+
+    def of_the_user(self) -> "Record":
+        """The part of the user's own questions."""
+        return Record([o for o in self.outcomes if o.users])
 
     def disliked(self, now: float) -> float:
         """Weight of the user's bad ratings."""
@@ -228,17 +238,23 @@ def paired(first: Record, second: Record, now: float) -> Pair:
     return Pair(counts[True], counts[False], counts[None])
 
 
+def compared(first: Record, second: Record, now: float) -> Pair:
+    """Two subjects on shared questions and by bad ratings.
+
+    An answer that displeased is a part of a question that the other would have won.
+    """
+    pair = paired(first, second, now)
+    return Pair(pair.wins + second.disliked(now), pair.losses + first.disliked(now), pair.ties)
+
+
 def better(first: Record, second: Record, now: float, least: float = 10.0) -> float:
     """Probability that the first subject is better than the second.
 
-    From shared questions, where there are at least `least` of them, and from bad ratings: an
-    answer that displeased is a part of a question that the other would have won. Otherwise from
-    the two posteriors, by the normal law of their difference.
+    As `compared`, where there are at least `least` shared questions; otherwise from the two
+    posteriors, by the normal law of their difference.
     """
-    pair = paired(first, second, now)
-    if pair.shared >= least:
-        wins, losses = pair.wins + second.disliked(now), pair.losses + first.disliked(now)
-        return Pair(wins, losses, pair.ties).chance
+    if paired(first, second, now).shared >= least:
+        return compared(first, second, now).chance
     one, two = first.skill(now), second.skill(now)
     spread = math.sqrt(one.variance + two.variance)
     return 0.5 * (1 + math.erf((one.mean - two.mean) / (spread * math.sqrt(2))))

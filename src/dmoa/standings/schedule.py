@@ -3,7 +3,8 @@
 It asks only while this device and everyone asked are idle, at random times, within a share of
 each device's time and a number a day. The own device is asked new questions; peers and plans
 follow on the same ones, so that they can be compared in pairs. What was begun and not finished
-(a restart, a failure) is asked again. Who knows least about is next.
+(a restart, a failure) is asked again. Whom it knows least about is next. Half of the examinations
+are the user's own questions, until everybody worth it has had each of them once.
 
     ask = schedule.next(now, cards, idle, standings, plans)
     if ask:  # carry it out, then one of
@@ -14,6 +15,7 @@ follow on the same ones, so that they can be compared in pairs. What was begun a
 """
 
 import random
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
@@ -26,8 +28,13 @@ DAY = 86400.0
 KNOWN_WELL = 60.0
 """Outcomes, faded, after which a subject is known well enough."""
 HOPELESS = 0.05
-"""A plan that beats the best LLM alone with less probability than this is not asked on."""
+"""What beats the best LLM alone with less probability than this is not asked on."""
 HOPELESS_AFTER = 30.0
+AHEAD = 5
+"""Questions that the own device may be ahead of its peers. One that examines itself on and on is
+busy, and so are its peers: measured live, slow LLMs had 60 own answers each and none of others."""
+USERS_SHARE = 0.5
+"""Of the examinations that are the user's own questions, as long as there are any left."""
 TRIES = 3
 REFUSED = 3600.0
 """Seconds for which one who refused is left alone; each refusal in a row doubles it to a day."""
@@ -82,6 +89,7 @@ class State(msgspec.Struct):
         under_way: questions that were begun and not finished, by subject.
         refusals: of each device or plan, how many in a row, and until when it is left alone;
             so many failures of one question as are tried count as one.
+        put: of each subject, the last one of the user's own questions that it was asked.
     """
 
     fresh: int = 0
@@ -89,6 +97,7 @@ class State(msgspec.Struct):
     spent: dict[str, list[tuple[float, float]]] = {}
     under_way: dict[str, Ask] = {}
     refusals: dict[str, tuple[int, float]] = {}
+    put: dict[str, int] = {}
 
 
 class Schedule:
@@ -121,6 +130,7 @@ class Schedule:
         standings: Standings,
         plans: Sequence[Plan] = (),
         seconds: Mapping[str, float] | None = None,
+        users: Sequence[int] = (),
     ) -> Ask | None:
         """The question to put now, which counts as begun; None if there is none.
 
@@ -131,23 +141,28 @@ class Schedule:
             standings: what is known.
             plans: of several devices, that are worth examining.
             seconds: mean service time of each device, where known.
+            users: the user's own questions, in ascending order.
         """
         if now < self.state.not_before or self.own not in idle:
             return None
         self._forget(now)
         service = seconds or {}
+        room = self._room(now, idle, len(cards))
         able = [
             plan
             for plan in (*map(alone, cards), *plans)
             if plan.members <= cards.keys()
             and all(
-                self._may(d, n, now, idle, service, len(cards)) for d, n in work_of(plan).items()
+                inferences * service.get(device, self.budget.service) <= room.get(device, -1.0)
+                for device, inferences in work_of(plan).items()
             )
         ]
-        subjects = {self._subject(plan, cards): plan for plan in able}
+        subjects = {plan_subject(plan, cards): plan for plan in able}
         for subject in [s for s in subjects if self.state.refusals.get(s, (0, 0.0))[1] > now]:
             del subjects[subject]
-        ask = self._lost(subjects, now) or self._least_known(subjects, cards, standings, now)
+        ask = self._lost(subjects, now)
+        if ask is None:
+            ask = self._chosen(subjects, cards, standings, users, now)
         # Exponential gaps: when the next one comes tells nothing.
         self.state.not_before = now + self._rng.expovariate(1 / self.budget.gap)
         if ask:
@@ -199,21 +214,17 @@ class Schedule:
 
     # --- who may be asked --------------------------------------------------------------------
 
-    def _may(
-        self,
-        device: str,
-        inferences: float,
-        now: float,
-        idle: Collection[str],
-        service: Mapping[str, float],
-        devices: int,
-    ) -> bool:
-        if device not in idle or self.state.refusals.get(device, (0, 0.0))[1] > now:
-            return False
-        spent = self.state.spent.get(device, [])
-        needed = sum(s for _, s in spent) + inferences * service.get(device, self.budget.service)
+    def _room(self, now: float, idle: Collection[str], devices: int) -> dict[str, float]:
+        """Seconds that each device may still be asked for today; those only that may be asked."""
         # Every device may examine every other, and all of them together keep to the share.
-        return len(spent) < self.budget.per_day and needed <= self.budget.share * DAY / devices
+        most = self.budget.share * DAY / devices
+        room = {}
+        for device in idle:
+            spent = self.state.spent.get(device, [])
+            refused_until = self.state.refusals.get(device, (0, 0.0))[1]
+            if refused_until <= now and len(spent) < self.budget.per_day:
+                room[device] = most - sum(seconds for _, seconds in spent)
+        return room
 
     def _spend(self, ask: Ask, seconds: float, now: float) -> None:
         for device in ask.plan.members:
@@ -221,7 +232,7 @@ class Schedule:
 
     def _forget(self, now: float) -> None:
         """Drop what is more than a day old, and devices beyond a bound."""
-        for kept in (self.state.spent, self.state.refusals):
+        for kept in (self.state.spent, self.state.refusals, self.state.put):
             while len(kept) > REMEMBERED:
                 del kept[next(iter(kept))]
         for device, spent in list(self.state.spent.items()):
@@ -231,17 +242,57 @@ class Schedule:
 
     # --- what is asked -----------------------------------------------------------------------
 
-    def _subject(self, plan: Plan, cards: Mapping[str, Card]) -> str:
-        if plan.method == "alone":
-            return cards[plan.aggregator].subject
-        return plan_subject(plan, cards)
-
     def _lost(self, subjects: Mapping[str, Plan], now: float) -> Ask | None:
         """What was begun long ago and never finished."""
         for subject, ask in self.state.under_way.items():
             if subject in subjects and ask.at <= now - LOST:
                 return msgspec.structs.replace(ask, tries=ask.tries + 1, at=now)
         return None
+
+    def _chosen(
+        self,
+        subjects: Mapping[str, Plan],
+        cards: Mapping[str, Card],
+        standings: Standings,
+        users: Sequence[int],
+        now: float,
+    ) -> Ask | None:
+        users_turn = self._rng.random() < USERS_SHARE
+        theirs = self._of_the_user(subjects, cards, standings, users, now) if users else None
+        if theirs is None or not users_turn:
+            ask = self._least_known(subjects, cards, standings, now)
+            if ask is not None or theirs is None:
+                return ask
+        self.state.put.pop(theirs.subject, None)
+        self.state.put[theirs.subject] = theirs.question
+        return theirs
+
+    def _of_the_user(
+        self,
+        subjects: Mapping[str, Plan],
+        cards: Mapping[str, Card],
+        standings: Standings,
+        users: Sequence[int],
+        now: float,
+    ) -> Ask | None:
+        """The next of the user's questions, for whom has had fewest; the own device goes ahead."""
+        singles = [standings.record(card.subject).of_the_user() for card in cards.values()]
+        best = max(singles, key=lambda record: record.skill(now).mean)
+        ahead = self.state.put.get(cards[self.own].subject, -1)
+        wanted: list[tuple[float, float, Ask]] = []
+        for subject, plan in subjects.items():
+            had = bisect_right(users, self.state.put.get(subject, -1))
+            if subject in self.state.under_way or had == len(users):
+                continue
+            if plan != alone(self.own):
+                if users[had] > ahead:
+                    continue
+                record = standings.record(subject).of_the_user()
+                if _is_hopeless(record, best, now) or not _are_known(plan, cards, standings):
+                    continue
+            rank = had + (0.0 if plan.method == "alone" else LEAST_ASKED)
+            wanted.append((rank, self._rng.random(), Ask(subject, plan, users[had], at=now)))
+        return min(wanted, key=lambda entry: entry[:2])[2] if wanted else None
 
     def _least_known(
         self,
@@ -253,18 +304,20 @@ class Schedule:
         own = standings.record(cards[self.own].subject)
         singles = [standings.record(card.subject) for card in cards.values()]
         best = max(singles, key=lambda record: record.skill(now).mean)
+        most = self._peers_known(cards, standings, now) + AHEAD
         wanted: list[tuple[float, float, Ask]] = []
         for subject, plan in subjects.items():
             if subject in self.state.under_way:
                 continue
             record = standings.record(subject)
             known = _weight(record, now)
-            if known >= KNOWN_WELL:
-                continue
-            members = [standings.record(cards[device].subject) for device in plan.members]
-            if plan.method != "alone" and not _worth_asking(record, members, best, now):
-                continue
             mine = plan == alone(self.own)
+            if known >= (min(KNOWN_WELL, most) if mine else KNOWN_WELL):
+                continue
+            if plan.method != "alone" and (
+                _is_hopeless(record, best, now) or not _are_known(plan, cards, standings)
+            ):
+                continue
             question = self._fresh(own) if mine else _follow(record, own)
             if question is not None:
                 # Plans cost more and matter only when their members are known.
@@ -276,6 +329,15 @@ class Schedule:
         self.state.fresh = max(self.state.fresh, ask.question + 1)
         return ask
 
+    def _peers_known(self, cards: Mapping[str, Card], standings: Standings, now: float) -> float:
+        """Outcomes, faded, of the peer that is known best; without end if nobody can be asked."""
+        known = [
+            _weight(standings.record(card.subject), now)
+            for device, card in cards.items()
+            if device != self.own and self.state.refusals.get(device, (0, 0.0))[1] <= now
+        ]
+        return max(known, default=KNOWN_WELL)
+
     def _fresh(self, own: Record) -> int:
         return max(self.state.fresh, 1 + max(own.answers(), default=-1))
 
@@ -286,14 +348,20 @@ def _weight(record: Record, now: float) -> float:
 
 
 def _follow(record: Record, own: Record) -> int | None:
-    """The newest question that the own device has had and this subject has not."""
-    left = own.answers().keys() - record.answers().keys()
-    return max(left, default=None)
+    """The newest drawn question that the own device has had and this subject has not."""
+    drawn = {question for question, outcome in own.answers().items() if not outcome.users}
+    return max(drawn - record.answers().keys(), default=None)
 
 
-def _worth_asking(record: Record, members: Sequence[Record], best: Record, now: float) -> bool:
-    """Whether a plan of several is worth its inferences on examinations."""
-    if any(member.asked() < LEAST_ASKED for member in members):
-        return False
+def _are_known(plan: Plan, cards: Mapping[str, Card], standings: Standings) -> bool:
+    """Whether enough is known of the members of a plan of several."""
+    if plan.method == "alone":
+        return True
+    members = (standings.record(cards[device].subject) for device in plan.members)
+    return all(member.asked() >= LEAST_ASKED for member in members)
+
+
+def _is_hopeless(record: Record, best: Record, now: float) -> bool:
+    """Whether a subject is so surely worse than the best that asking on is a waste."""
     pair = paired(record, best, now)
-    return pair.shared < HOPELESS_AFTER or pair.chance >= HOPELESS
+    return pair.shared >= HOPELESS_AFTER and pair.chance < HOPELESS

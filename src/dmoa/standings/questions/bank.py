@@ -12,7 +12,7 @@ class Bank:
 
     Args:
         seed: private to the device.
-        own: of the user, by their numbers (`places`).
+        own: of the user, by their numbers.
         manners: system prompts and sampling of the user's latest prompts.
     """
 
@@ -37,16 +37,3 @@ class Bank:
         if own is None:
             return drawn
         return Question(index, own.topic, own.question, own.answers, drawn.manner)
-
-
-def places(fresh: int, count: int) -> range:
-    """Numbers of questions that are new: every second from the next, as long as there are any.
-
-    They are most like what the user will want to know. What was asked before keeps its number,
-    so that nobody is compared on two different questions.
-
-    Args:
-        fresh: number of the next question that nobody was asked.
-        count: of the questions.
-    """
-    return range(fresh, fresh + 2 * count, 2)
