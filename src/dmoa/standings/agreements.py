@@ -14,6 +14,7 @@ A device that is found out is not asked for `DISTRUSTED_FOR`, whatever model it 
 import math
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -28,10 +29,9 @@ found after 14 to 34 comparisons where the two agree in 60 to 35 % of examinatio
 17 to 45, and honest devices whose agreement is a quarter lower than usual are taken for liars as
 seldom."""
 EVIDENCE = math.log(1000)
-"""Of a fall beside the own LLM, from which it is taken for true: at the usual agreement it is
-reached less than once in a thousand comparisons on average (Lorden 1971)."""
-SHARED_EVIDENCE = math.log(100)
-"""The same beside each of two witnesses."""
+"""Of a fall, from which it is taken for true: at the usual agreement it is reached less than once
+in a thousand comparisons on average (Lorden 1971). Measured: one lying witness of three has an honest
+device distrusted within 200 prompts in 7 of 40 cases at ln 100, in 1 at ln 300, in none here."""
 LEAST_COMPARED = 20
 """Examination questions after which the usual agreement is known."""
 LEAST_AGREEMENT = 0.05
@@ -45,7 +45,7 @@ CHECKED = 0.125
 """Of the prompts that one peer answers alone, witnesses answer the first so many too, in idle time,
 and then this share."""
 WITNESSES = 2
-"""Other devices that do, beside the own one."""
+"""Other devices that do, beside the own one; so many must disagree where the own one does not."""
 STATEMENT_CHARACTERS = 120
 QUESTIONS, SUBJECTS, PAIRS = 128, 64, 256
 """Examination questions of each of so many subjects, and pairs of them, that are remembered."""
@@ -81,7 +81,7 @@ class Agreements(msgspec.Struct):
         if len(both) < LEAST_COMPARED:
             return 0.0
         agreed = sum(one[question] == other[question] for question in both)
-        return beta.quantile(CAUTION, agreed + 1.0, len(both) - agreed + 1.0)
+        return _cautious(agreed, len(both))
 
     def compare(
         self, subject: str, device: str, own: str, answers: Mapping[str, str], now: float
@@ -111,8 +111,8 @@ class Agreements(msgspec.Struct):
         _bound(evidence, SUBJECTS)
         _bound(self.evidence, PAIRS)
         _bound(self.heard, PAIRS)
-        shared = sum(value >= SHARED_EVIDENCE for value in evidence.values())
-        if evidence.get(own, 0.0) < EVIDENCE and shared < WITNESSES:
+        against = [witness for witness, value in evidence.items() if value >= EVIDENCE]
+        if own not in against and len(against) < WITNESSES:
             return False
         del self.evidence[subject]
         self.distrusted[device] = now
@@ -131,6 +131,11 @@ class Agreements(msgspec.Struct):
     def trusts(self, device: str, now: float) -> bool:
         """Whether a device may be counted on, as far as is known here."""
         return now - self.distrusted.get(device, -math.inf) > DISTRUSTED_FOR
+
+
+@lru_cache(maxsize=1024)
+def _cautious(agreed: int, both: int) -> float:
+    return beta.quantile(CAUTION, agreed + 1.0, both - agreed + 1.0)
 
 
 def digest(answer: str) -> int:

@@ -83,21 +83,27 @@ class Owner:
         self.found_after: dict[str, int] = {}
         self._random = random.Random(f"{seed} checks of {own}")
         self._topics = Topics(())
+        self._examined: list[Item] = []
+        self._done: set[Plan] = set()
 
     async def examine(self, items: Sequence[Item]) -> None:
         """Examine every device alone, then the plans that are worth it."""
         self._topics = Topics((item.text, item.topic) for item in items)
-        now = float(len(items))
         cards = self.place.cards
         # The own LLM first: its answers are what others' are compared with.
         for device in sorted(cards, key=lambda device: device != self.own):
             await self._put(items, alone(device), cards[device].subject)
-        done: set[Plan] = set()
+        self._examined = list(items)
+        await self._examine_plans()
+
+    async def _examine_plans(self) -> None:
+        """Examine the plans of several that are worth it now, and were not examined before."""
+        cards, now = self.place.cards, float(len(self._examined))
         for _ in range(ROUNDS):
             for plan in self.examiner.plans(cards, now):
-                if plan not in done and self.place.can(plan):
-                    await self._put(items, plan, plan_subject(plan, cards))
-                    done.add(plan)
+                if plan not in self._done and self.place.can(plan):
+                    await self._put(self._examined, plan, plan_subject(plan, cards))
+                    self._done.add(plan)
 
     async def _put(self, items: Sequence[Item], plan: Plan, subject: str) -> None:
         failures = 0
@@ -138,6 +144,7 @@ class Owner:
             right = self.place.right(item, reply.text)
             answered.append(Answered(plan, right))
             if topic and compares and await self._compare(item, plan, reply, asked, now):
+                await self._examine_plans()  # as devices do in idle time, where others are now best
                 view = self.examiner.view(self.place.cards, now)
         return answered
 
