@@ -7,6 +7,7 @@ import pytest
 
 from dmoa.standings.agreements import (
     DISTRUSTED_FOR,
+    EVIDENCE,
     FIRST_CHECKED,
     LEAST_COMPARED,
     Agreements,
@@ -56,7 +57,7 @@ def test_a_weak_own_llm_finds_it_with_two_witnesses() -> None:
 
 def test_an_honest_peer_is_left_alone() -> None:
     skills = {"own": 0.6, "peer": 0.8, "one": 0.7, "two": 0.6}
-    found = [found_after(skills, 0.8, seed, 200) for seed in range(40)]
+    found = [found_after(skills, 0.8, seed, 200) for seed in range(20)]
     assert sum(n is not None for n in found) <= 1, found
 
 
@@ -92,6 +93,8 @@ def test_the_first_prompts_are_checked_and_then_a_share() -> None:
         known.compare("peer", "peer", "own", {"peer": "7"}, 0.0)
     assert not known.checks("peer", 0.99)
     assert known.checks("peer", 0.01)
+    known.evidence["peer"]["witness"] = EVIDENCE / 2
+    assert known.checks("peer", 0.99), "one that is suspected"
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,10 @@ class Examinations:
     def summary(self) -> dict[str, Any]:
         """What is known, for tables and programs."""
         now, cards = self._clock(), self.cards()
-        plans = self._examiner.plans(cards, now)
-        return summary(self._examiner.standings, cards, plans, now)
+        plans, agreements = self._examiner.plans(cards, now), self._examiner.kept.agreements
+        distrusted = [card.name for d, card in cards.items() if not agreements.trusts(d, now)]
+        told = summary(self._examiner.standings, cards, plans, now)
+        return {**told, "distrusted": distrusted}
 
     @property
     def own_questions(self) -> Sequence[OwnQuestion]:

@@ -30,8 +30,8 @@ found after 14 to 34 comparisons where the two agree in 60 to 35 % of examinatio
 seldom."""
 EVIDENCE = math.log(1000)
 """Of a fall, from which it is taken for true: at the usual agreement it is reached less than once
-in a thousand comparisons on average (Lorden 1971). Measured: one lying witness of three has an honest
-device distrusted within 200 prompts in 7 of 40 cases at ln 100, in 1 at ln 300, in none here."""
+in a thousand comparisons on average (Lorden 1971). Measured: one lying witness of three has an
+honest device distrusted within 200 prompts in 7 of 40 cases at ln 100, 1 at ln 300, none here."""
 LEAST_COMPARED = 20
 """Examination questions after which the usual agreement is known."""
 LEAST_AGREEMENT = 0.05
@@ -43,7 +43,7 @@ DISTRUSTED_FOR = 30 * 86400.0
 FIRST_CHECKED = 40
 CHECKED = 0.125
 """Of the prompts that one peer answers alone, witnesses answer the first so many too, in idle time,
-and then this share."""
+and then this share; and all of them while half of the evidence is there."""
 WITNESSES = 2
 """Other devices that do, beside the own one; so many must disagree where the own one does not."""
 STATEMENT_CHARACTERS = 120
@@ -126,7 +126,8 @@ class Agreements(msgspec.Struct):
             subject: the peer.
             draw: uniform in [0, 1).
         """
-        return self.heard.get(subject, 0) < FIRST_CHECKED or draw < CHECKED
+        suspected = any(v >= EVIDENCE / 2 for v in self.evidence.get(subject, {}).values())
+        return suspected or self.heard.get(subject, 0) < FIRST_CHECKED or draw < CHECKED
 
     def trusts(self, device: str, now: float) -> bool:
         """Whether a device may be counted on, as far as is known here."""
