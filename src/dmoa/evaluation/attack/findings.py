@@ -58,7 +58,8 @@ class Network(msgspec.Struct, frozen=True):
     """One network: who deceives, what it cost.
 
     Attributes:
-        n: users' questions of all honest owners.
+        n: users' questions, over which intervals are taken; on recorded drafts every owner is asked
+            all of them, on PocketQA each a part.
         rules: by name.
         owners: for each honest owner, accuracy by rule in percent.
         found_after: for each owner, after how many of its questions it distrusted a deceiver;
@@ -129,27 +130,17 @@ def network(
     """Sums of a network's sides, beside those of the same owners where nobody attacks."""
     rules = {}
     for name in RULES:
-        right, before, late, late_before = [], [], [], []
+        whole, late = _Sums(seed), _Sums(seed)
         plans: Counter[str] = Counter()
         for model, side in sides.items():
-            mine = [float(a.right) for a in side.answered[name]]
-            theirs = [float(a.right) for a in nobody[model].answered[name]]
-            half = len(mine) // 2
-            right += mine
-            before += theirs
-            late += mine[half:]
-            late_before += theirs[half:]
-            plans.update(plan_name(answer.plan) for answer in side.answered[name])
-        whole, second = Bootstrap(len(right), seed), Bootstrap(len(late), seed)
-        rules[name] = Rule(
-            whole.percent(right),
-            second.percent(late),
-            whole.percent([b - a for a, b in zip(right, before, strict=True)]),
-            second.percent([b - a for a, b in zip(late, late_before, strict=True)]),
-            {plan: round(count / len(right), 4) for plan, count in plans.most_common(4)},
-        )
+            mine, theirs = side.answered[name], nobody[model].answered[name]
+            whole.add(mine, theirs)
+            late.add(mine[len(mine) // 2 :], theirs[len(mine) // 2 :])
+            plans.update(plan_name(answer.plan) for answer in mine)
+        shares = {p: round(count / plans.total(), 4) for p, count in plans.most_common(4)}
+        rules[name] = Rule(whole.accuracy, late.accuracy, whole.lost, late.lost, shares)
     return Network(
-        n=len(right),
+        n=len(whole.right),
         rules=rules,
         owners={
             model: {rule: _percent(side.answered[rule]) for rule in RULES}
@@ -161,6 +152,35 @@ def network(
         },
         honest_distrusted=sum(side.honest_distrusted for side in sides.values()),
     )
+
+
+class _Sums:
+    """Means by question, over the owners that it was asked by: these are not independent."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.right: dict[int, list[float]] = {}
+        self._lost: dict[int, list[float]] = {}
+
+    def add(self, mine: Sequence[Answered], theirs: Sequence[Answered]) -> None:
+        """An owner's answers, and those to the same questions where nobody attacks."""
+        for now, before in zip(mine, theirs, strict=True):
+            self.right.setdefault(now.number, []).append(float(now.right))
+            self._lost.setdefault(now.number, []).append(float(before.right) - float(now.right))
+
+    @property
+    def accuracy(self) -> Interval:
+        """Percent right."""
+        return self._percent(self.right)
+
+    @property
+    def lost(self) -> Interval:
+        """Points lost."""
+        return self._percent(self._lost)
+
+    def _percent(self, values: Mapping[int, Sequence[float]]) -> Interval:
+        means = [statistics.fmean(of) for of in values.values()]
+        return Bootstrap(len(means), self.seed).percent(means)
 
 
 def _percent(answered: Sequence[Answered]) -> float:

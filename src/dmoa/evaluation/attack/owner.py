@@ -61,8 +61,9 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Answered:
-    """A user's question: what was done, and whether it came out right."""
+    """A user's question: its number, what was done, and whether it came out right."""
 
+    number: int
     plan: Plan
     right: bool
 
@@ -122,7 +123,7 @@ class Owner:
         plan, found = self.place.everybody(self.own), []
         for item in items:
             reply = await self.place.carry_out(self.own, item, plan) or Reply("")
-            found.append(Answered(plan, self.place.right(item, reply.text)))
+            found.append(Answered(item.number, plan, self.place.right(item, reply.text)))
         return found
 
     async def ask(self, items: Sequence[Item], examined: int, *, compares: bool) -> list[Answered]:
@@ -142,7 +143,7 @@ class Owner:
             plan = decide_idle(view, topic=topic).plan
             reply = await self.place.carry_out(self.own, item, plan) or Reply("")
             right = self.place.right(item, reply.text)
-            answered.append(Answered(plan, right))
+            answered.append(Answered(item.number, plan, right))
             if topic and compares and await self._compare(item, plan, reply, asked, now):
                 await self._examine_plans()  # as devices do in idle time, where others are now best
                 view = self.examiner.view(self.place.cards, now)
