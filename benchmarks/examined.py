@@ -124,9 +124,10 @@ async def study(
     wanted: int,
     minutes: float,
     gap: float,
+    threads: int,
 ) -> dict[str, Any]:
     """Examine, ask, and compare."""
-    arguments = ["--threads", "1", *EAGER, str(gap)]
+    arguments = ["--threads", str(threads), *EAGER, str(gap)]
     async with LocalNetwork(len(llms), llms, arguments, {"DMOA_EXAMS": "true"}) as network:
         for device in network.devices if own else []:
             await add_questions(own, device.url)
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--own", type=int, default=100, help="PocketQA questions of each owner")
     parser.add_argument("--minutes", type=float, default=30.0, help="examined at most")
     parser.add_argument("--gap", type=float, default=0.2, help="mean seconds between questions")
+    parser.add_argument("--threads", type=int, default=1, help="of each LLM")
     told = parser.parse_args()
     if told.real:
         llms, questions = [*told.real, "smollm2"], real_questions(told.questions)
@@ -192,7 +194,9 @@ def main() -> None:
     else:
         llms, questions = list(POCKET), pocket_questions(told.questions)
         own = own_questions(told.own)
-    results = asyncio.run(study(llms, questions, own, told.exams, told.minutes, told.gap))
+    results = asyncio.run(
+        study(llms, questions, own, told.exams, told.minutes, told.gap, told.threads)
+    )
     print(json.dumps(results, indent=1))
     print(json.dumps({"benchmark": "examined", **results}))
 
