@@ -72,3 +72,21 @@ def test_what_must_not_leave_the_device_is_compared_with_nobody() -> None:
             assert [len(llm.asked) for llm in s.cluster.llms[1:]] == before
 
     run_virtual(work())
+
+
+def test_drafts_of_a_committee_are_compared_as_they_come_and_cost_nobody_an_inference() -> None:
+    async def work() -> None:
+        async with school(3, coins(SKILLS)) as s:
+            await s.learn(0)
+            agreements = s.examiners[0].kept.agreements
+            for i in range(3):
+                s.cluster.llms[i].asked.clear()
+            await s.ask(0, "dmoa-m1-k2", USERS[0].text)
+            assert set(agreements.heard.values()) == {1}
+            assert {subject.split("\n")[0] for subject in agreements.heard} == {"d1", "d2"}
+            assert sum(len(llm.asked) for llm in s.cluster.llms) == 4
+            # A story agrees with no other, and says nothing.
+            await s.ask(0, "dmoa-m1-k2", "Tell me a story of a sleepy dragon and a windmill.")
+            assert set(agreements.heard.values()) == {1}
+
+    run_virtual(work())
