@@ -5,7 +5,8 @@
 n = 100, M = 2, k = 3, load 0.8, one core; and n = 4, 100, 10 000, 1 000 000 with memory. Speeds
 are per second of CPU time of this process, best of five, so that other work on the machine
 does not count (shared caches and threads of a core still do). The no-heap bound draws the same
-random numbers and touches the same memory, without an order of events.
+random numbers and touches the same memory, without an order of events. `of_random_looks` is the
+share reached of the looks at memory alone, at random places.
 """
 
 import argparse
@@ -111,6 +112,42 @@ def no_heap_bound(network: Network, prompts: int) -> float:
     return best
 
 
+@compiled()
+def look_kernel(free_at: Any, records: Any, random: Any, prompts: int, M: int, k: int) -> float:
+    """As many looks at memory, at random places: each task's device, each layer's record."""
+    n, places, total = len(free_at), len(records), 0.0
+    for _ in range(prompts):
+        record = int(uniform(random) * places)
+        for layer in range(M + 1):
+            owner = int(uniform(random) * n)
+            for j in range(k + 1 if layer < M else 1):
+                device = owner if j == 0 else int(uniform(random) * n)
+                free_at[device] += 1.0
+            if layer < M:  # an open prompt is looked at again when its layer ends
+                records[record, 0] += 1.0
+                record = int(uniform(random) * places)
+                total += records[record, 1]
+    return total
+
+
+def memory_bound(network: Network, prompts: int) -> float:
+    """Tasks/s of these looks and their random numbers alone, best of five."""
+    best = 0.0
+    C = (network.k + 1) * network.M + 1
+    places = int(max(1024, 60 * network.n * network.rate))
+    for _ in range(REPEATS):
+        arguments = (
+            np.zeros(network.n),
+            np.zeros((places, 3)),
+            new_stream(np.random.SeedSequence(SEED)),
+        )
+        look_kernel(*arguments, 10, network.M, network.k)
+        begun = time.thread_time()
+        look_kernel(*arguments, prompts, network.M, network.k)
+        best = max(best, prompts * C / (time.thread_time() - begun))
+    return best
+
+
 def memory(engine: Engine) -> float:
     """Megabytes of the arrays of an engine, arrivals and latencies included."""
     arrays = (*engine.state, *engine.calendar, *engine.arrivals, *engine.model, engine.latencies)
@@ -172,7 +209,12 @@ def main() -> None:
         engine.advance(len(engine.arrivals.times))
         seconds = time.thread_time() - begun
         speed = int(engine.state.counts[TASKS]) / seconds
-        found[f"n={n}"] = {"tasks_per_second": speed, "megabytes": memory(engine)}
+        looks = memory_bound(sized, int(prompts * scale))
+        found[f"n={n}"] = {
+            "tasks_per_second": speed,
+            "of_random_looks": speed / looks,
+            "megabytes": memory(engine),
+        }
         print(f"n={n}", found[f"n={n}"], flush=True)
     found["speed_up_on_two_cores"] = speed_up(network, int(500_000 * scale))
     print(json.dumps(found))

@@ -33,17 +33,49 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+# Networks that no constant was chosen on: mean service times, plans, service times.
+OTHERS: dict[str, tuple[list[float], Any, dict[str, Any]]] = {
+    "4 equal, small gains": ([1.0] * 4, [
+        {"layers": 2, "proposers": 2, "quality": 0.74}, {"layers": 1, "proposers": 2,
+        "quality": 0.70}, {"layers": 0, "proposers": 0, "quality": 0.62}], {}),
+    "20 equal, large gains": ([1.0] * 20, [
+        {"layers": 2, "proposers": 5, "quality": 0.95}, {"layers": 1, "proposers": 4,
+        "quality": 0.80}, {"layers": 0, "proposers": 0, "quality": 0.30}], {}),
+    "12, half twice as slow": ([2.0] * 6 + [1.0] * 6, [
+        {"layers": 1, "proposers": 3, "quality": 0.85}, {"layers": 1, "proposers": 1,
+        "quality": 0.72}, {"layers": 0, "proposers": 0, "quality": 0.55}], {}),
+    "5, one strong": ([2.0] + [1.0] * 4, [
+        {"device": d, "quality": q} for d, q in enumerate((0.9, 0.5, 0.4, 0.3, 0.2))], {}),
+    "6, strong ones are fast": ([0.5, 0.5, 1.0, 1.0, 2.0, 2.0], [
+        {"device": d, "quality": q} for d, q in enumerate((0.8, 0.8, 0.6, 0.6, 0.3, 0.3))], {}),
+    "10, alone or together": ([4.0] + [1.0] * 9, [
+        {"layers": 1, "proposers": 2, "quality": 0.66},
+        *({"device": d, "quality": 0.88 if d == 0 else 0.45} for d in range(10))], {}),
+    "8 equal, deterministic": (EQUAL, COMMITTEES, {"law": "deterministic"}),
+    "8 unequal, lognormal of cv 2": (UNEQUAL, ALONE, {"law": "lognormal", "cv": 2.0}),
+}  # fmt: skip
+SHARES = (0.1, 0.25, 0.5, 0.9, 1.5)  # of the load at which one inference a prompt fills all
+
+
 def measure(
-    law: dict[str, Any], discipline: str, alphas: list[float], rates: Any, plans: Any, prompts: int
+    law: dict[str, Any],
+    discipline: str,
+    alphas: list[float],
+    rates: Any,
+    plans: Any,
+    prompts: int,
+    service: dict[str, Any] | None = None,
+    seed: int = 3,
 ) -> dict[str, Any]:
     """One network; latencies in mean service times."""
     found = simulate(
         {
             "network": {"alpha": alphas, "rate": rates},
+            "service": service or {},
             "protocol": {"discipline": discipline},
             "law": law,
             "plans": plans,
-            "run": {"prompts": prompts, "replications": 2, "seed": 3},
+            "run": {"prompts": prompts, "replications": 2, "seed": seed},
         }
     ).to_dict()
     p95 = found["latency"]["p95"]
@@ -111,6 +143,24 @@ def main() -> None:
         ]
         found[f"unequal, {name}"] = rows
         shown(f"unequal, {name}", rows)
+    for network, (alphas, plans, service) in OTHERS.items():
+        whole = sum(1 / a for a in alphas) / len(alphas)
+        for name, (law, discipline) in CASES.items():
+            taken = plans[:1] if name in ("fixed", "tail-drop") else plans
+            if "device" in plans[0] and name in ("ladder", "fixed", "tail-drop"):
+                continue  # M and k are what these choose, or have
+            rows = []
+            for share in SHARES:
+                rate = share * whole
+                row = measure(law, discipline, alphas, rate, taken, prompts // 2, service, seed=11)
+                options = [
+                    Plan(p["quality"], p.get("layers", 0), p.get("proposers", 0), p.get("device"))
+                    for p in plans
+                ]
+                bound = fluid_quality(alphas, [rate] * len(alphas), options)
+                rows.append({**row, "load": share, "of_bound": round(row["quality"] / bound, 4)})
+            found[f"{network}, {name}"] = rows
+            shown(f"{network}, {name}", rows)
     for kind, alphas, plans, rates in (
         ("equal", EQUAL, COMMITTEES, LOADS), ("unequal", UNEQUAL, ALONE, RATES),
     ):  # fmt: skip

@@ -70,8 +70,8 @@ class School:
         self.cluster.llms[i]._respond = lambda messages: self._respond(device.name, messages)
         examiner = WatchedExaminer(device.own_id, kept or Kept(seed=f"secret of {i}"), AMPLE)
         examiner.questions = self.questions
-        clock = asyncio.get_running_loop().time
-        examinations = Examinations(device, examiner, clock=clock, **options)
+        options.setdefault("clock", asyncio.get_running_loop().time)
+        examinations = Examinations(device, examiner, **options)
         committees = Committees(device, layers=None, proposers=3, examinations=examinations)
         self.examiners[i : i + 1] = [examiner]
         self.examinations[i : i + 1] = [examinations]

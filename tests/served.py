@@ -13,6 +13,7 @@ import openai
 from dmoa.api.app import make_app
 from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
+from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.device.examinations import Examinations
@@ -20,6 +21,8 @@ from dmoa.llm.http import authorities
 from dmoa.llm.interface import LLM
 from dmoa.network.memory import MemoryHub
 from dmoa.standings.examiner import Examiner
+from dmoa.store.database import Database
+from dmoa.store.prompts import KeptPrompts
 from tests.cluster import Cluster
 
 
@@ -48,8 +51,8 @@ class Api:
         """Without a path."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def raw(self, request: bytes) -> Response:
-        """Send bytes, and read the response to its end."""
+    async def raw(self, request: bytes, *, only_head: bool = False) -> Response:
+        """Send bytes, and read the response to its end, or its head."""
         async with asyncio.timeout(30):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
@@ -58,7 +61,9 @@ class Api:
                 head = await reader.readuntil(b"\r\n\r\n")
                 status, *lines = head.decode().split("\r\n")
                 headers = dict(line.lower().split(": ", 1) for line in lines if line)
-                if headers.get("transfer-encoding") == "chunked":
+                if only_head:
+                    body = b""
+                elif headers.get("transfer-encoding") == "chunked":
                     body = await _chunked(reader)
                 else:
                     body = await reader.readexactly(int(headers.get("content-length", "0")))
@@ -100,12 +105,14 @@ async def api_of(
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     defaults: PromptDefaults | None = None,
+    store: Database | None = None,
 ) -> AsyncGenerator[Api, None]:
-    """Serve a device's API."""
+    """Serve a device's API; with a store, prompts in the background as well."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     examiner = Examiner(device.own_id)
     examinations = Examinations(device, examiner)
+    unattended = Unattended(KeptPrompts(store), device, settle_seconds=0) if store else None
     app = make_app(
         device,
         committees=Committees(
@@ -115,9 +122,12 @@ async def api_of(
         keys=list(keys),
         origins=origins,
         hosts=hosts,
+        unattended=unattended,
     )
     server = ApiServer(app, listener)
     server.start()
+    if unattended:
+        unattended.start()
     key = keys[0] if keys else "none"
     url = f"http://127.0.0.1:{port}/v1"
     try:
@@ -128,6 +138,8 @@ async def api_of(
             yield Api(port, client, examiner)
     finally:
         await server.close()
+        if unattended:
+            await unattended.close()
 
 
 @asynccontextmanager
@@ -139,13 +151,19 @@ async def served(
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     defaults: PromptDefaults | None = None,
+    store: Database | None = None,
     **options: Any,
 ) -> AsyncGenerator[Served, None]:
     """Serve a cluster."""
     async with (
         Cluster(count, seconds=seconds, **options) as cluster,
         api_of(
-            cluster.devices[0], keys=keys, origins=origins, hosts=hosts, defaults=defaults
+            cluster.devices[0],
+            keys=keys,
+            origins=origins,
+            hosts=hosts,
+            defaults=defaults,
+            store=store,
         ) as api,
     ):
         yield Served(api.port, api.client, api.examiner, cluster)

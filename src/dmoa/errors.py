@@ -18,6 +18,8 @@
     │   ├── PeerGone            it disappeared
     │   ├── PeerSilent          it is there but says nothing
     │   └── PeerRefused         it said no, with a reason
+    ├── StoreFailed             what a device keeps cannot be read or written
+    │   └── StoreFull           there is no room for it
     ├── MessageError            bytes from the network are no message of ours
     ├── FormMissed              an answer has not the form that it must have
     └── NobodyAnswered          no device could answer a prompt
@@ -144,6 +146,14 @@ class PeerRefused(PeerError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class StoreFailed(DmoaError):
+    """What a device keeps on its disk cannot be read or written."""
+
+
+class StoreFull(StoreFailed):
+    """There is no room on the disk for what a device keeps."""
 
 
 class MessageError(DmoaError):

@@ -11,11 +11,14 @@ import pytest
 from anthropic.types import TextBlock, ThinkingBlock, ToolUseBlock
 
 from dmoa.api.anthropic.writer import MessageWriter
+from dmoa.llm.scripted import ScriptedAnswer
+from dmoa.llm.upstream import Upstream
 from dmoa.protocol.conversation import FunctionPart, ToolCallPart
 from dmoa.protocol.events import Finished, Text
 from dmoa.protocol.records import PromptRecord
 from tests.api.asking import OWN, PARALLEL, SCHEMA, Described, go_away, says, stream_lines
-from tests.served import Served, served
+from tests.llm.fake import C, Fake, Reply, Request, data, openai_models, streamed
+from tests.served import Served, served, served_by
 
 PATH = "/v1/messages"
 ASK: list[Any] = [{"role": "user", "content": "Why?"}]
@@ -131,7 +134,7 @@ async def test_results_of_tools_go_on_with_the_conversation() -> None:
             }
         ]
         assert s.cluster.llms[0].sampled[-1].extra == {"parallel_tool_calls": False}
-        says(s, "Cold and warm.")
+        says(s, ScriptedAnswer("Cold and warm.", tool_calls=PARALLEL.tool_calls[:1]))
         image = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
         messages: list[Any] = [
             *ASK,
@@ -360,3 +363,60 @@ async def test_all_that_is_sent_is_as_described() -> None:
         for event in events:
             described.event(PATH, event)
         assert [line[7:] for line in lines if line.startswith("event: ")] == kinds
+
+
+async def test_the_models_are_listed_as_anthropic_does_to_its_clients() -> None:
+    async with served(1) as s, client_of(s) as client:
+        names = [model.id for model in (await s.client.models.list()).data]
+        assert [model.id async for model in client.models.list(limit=3)] == names
+        first = await client.models.list(limit=2)
+        assert (first.has_more, first.first_id, first.last_id) == (True, names[0], names[1])
+        before = await client.models.list(before_id=names[3], limit=2)
+        assert ([m.id for m in before.data], before.has_more) == (names[1:3], True)
+        one = await client.models.retrieve("dmoa-m1-k1")
+        assert (one.id, one.type, one.display_name) == ("dmoa-m1-k1", "model", "dmoa-m1-k1")
+        assert one.created_at.year >= 2025
+        for wrong in ({"limit": 0}, {"after_id": "gpt-4"}):
+            with pytest.raises(anthropic.BadRequestError) as refused:
+                await client.models.list(**wrong)
+            assert refused.value.body["type"] == "error"  # type: ignore[index]
+        with pytest.raises(anthropic.NotFoundError, match="no model 'gpt-4'") as missing:
+            await client.models.retrieve("gpt-4")
+        assert missing.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
+        described = await Described.of(s)
+        version = "anthropic-version: 2023-06-01\r\n"
+        for path, asked in (("/v1/models", ""), ("/v1/models/{name}", "/dmoa")):
+            answer = (await s.get(f"/v1/models{asked}", version)).json()
+            described.answer(path, answer, method="get")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("field", ["stop_reason", "matched_stop"])
+async def test_the_stop_that_ended_an_answer_is_named_where_the_server_names_it(
+    field: str, stream: bool
+) -> None:
+    ended: list[Any] = ["END"]
+
+    def chat(request: Request) -> Reply | None:
+        if request.path != "/v1/chat/completions":
+            return None
+        choice = {"index": 0, "delta": {}, "finish_reason": "stop", field: ended[0]}
+        return streamed(C({"content": "one "}), data({"choices": [choice]}))
+
+    async with Fake([openai_models("tiny"), chat]) as fake:
+        llm = await Upstream.connect(fake.url, None)
+        async with served_by(llm) as (api, _):
+            url = api.url
+            async with anthropic.AsyncAnthropic(base_url=url, api_key="none") as client:
+                for told, reason in (("END", "stop_sequence"), ("other", "end_turn"), (7, None)):
+                    ended[0] = told
+                    asked = {**GOOD, "model": "tiny", "stop_sequences": ["END"]}
+                    if stream:
+                        async with client.messages.stream(**asked) as parts:
+                            message = await parts.get_final_message()
+                    else:
+                        message = await client.messages.create(**asked)
+                    found = (message.stop_reason, message.stop_sequence)
+                    named = reason == "stop_sequence"
+                    assert found == (reason or "end_turn", "END" if named else None)
+        await llm.close()

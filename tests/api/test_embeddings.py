@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import ollama
 import openai
 import pytest
 
-from dmoa.errors import LLMBroken, LLMUnavailable, RequestRefused
+from dmoa.errors import ContextExceeded, LLMBroken, LLMUnavailable, RequestRefused
 from dmoa.llm.interface import Embedded
 from dmoa.llm.upstream import Upstream
 from tests.api.asking import OWN, Described
@@ -161,6 +162,46 @@ async def test_a_queue_that_is_too_long_takes_none() -> None:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+
+
+async def test_ollamas_client_gets_vectors_by_both_paths() -> None:
+    async with served(1) as s:
+        asked = embeds(s, Embedded([[0.5, 1.0], [1.0, 0.0]], 7))
+        client = ollama.AsyncClient(host=s.url)
+        try:
+            made = await client.embed(f"{OWN}", ["a", "b"], dimensions=2, keep_alive=5)
+            assert made.embeddings == [[0.5, 1.0], [1.0, 0.0]]
+            assert (made.model, made.prompt_eval_count) == (OWN, 7)
+            assert asked == [
+                {"model": OWN, "input": ["a", "b"], "encoding_format": "float", "dimensions": 2}
+            ]
+            old = await client.embeddings(OWN, "a")
+            assert old.embedding == [0.5, 1.0]
+            assert (await client.embed(OWN, "")).embeddings == [], "that only loads a model"
+            assert (await client.embeddings(OWN)).embedding == []
+            assert len(asked) == 2
+            with pytest.raises(ollama.ResponseError, match="no model 'dmoa' for embeddings"):
+                await client.embed("dmoa:latest", "a")
+        finally:
+            await client.close()  # type: ignore[no-untyped-call]
+        described = await Described.of(s)
+        for path, body in (
+            ("/api/embed", {"model": OWN, "input": "a"}),
+            ("/api/embeddings", {"model": OWN, "prompt": "a"}),
+        ):
+            described.body(path, body)
+            described.answer(path, (await s.post(json.dumps(body).encode(), path)).json())
+
+
+async def test_a_text_that_is_too_long_is_the_clients_fault() -> None:
+    async with served(1) as s:
+
+        async def embed(request: dict[str, Any]) -> Embedded:
+            raise ContextExceeded(3001, 2048, "too long")
+
+        s.cluster.llms[0].embed = embed  # type: ignore[attr-defined]
+        with pytest.raises(openai.BadRequestError, match="2048"):
+            await s.client.embeddings.create(model=OWN, input="a")
 
 
 async def test_an_llm_that_fails_is_a_503() -> None:

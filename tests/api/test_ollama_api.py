@@ -304,3 +304,12 @@ async def test_all_that_is_sent_is_as_described() -> None:
         described.answer("/api/show", shown.json())
         refused = await s.post(b"{", "/api/show")
         described.answer("/api/show", refused.json(), 400)
+
+
+async def test_a_word_of_life_is_at_the_root_but_not_for_browsers() -> None:
+    async with served(1, keys=["secret"]) as s:
+        alive = await s.get("/", "Accept: */*\r\n")
+        assert (alive.status, alive.body) == (200, b"Ollama is running")
+        head = await s.raw(b"HEAD / HTTP/1.0\r\nHost: localhost\r\n\r\n", only_head=True)
+        assert (head.status, head.headers["content-length"]) == (200, "17")
+        assert (await s.get("/", "Accept: text/html,*/*;q=0.8\r\n")).status == 404

@@ -195,6 +195,7 @@ async def test_items_sent_back_are_the_same_conversation() -> None:
 
 async def test_only_allowed_tools_are_offered() -> None:
     async with served(1) as s:
+        says(s, PARALLEL)
         other: list[Any] = [*TOOLS, {"type": "function", "name": "time", "parameters": {}}]
         choice: Any = {
             "type": "allowed_tools",
@@ -272,9 +273,67 @@ async def test_responses_are_kept_fetched_and_deleted() -> None:
                 await s.client.responses.delete(name)
 
 
+async def test_what_a_response_answers_can_be_listed_page_by_page() -> None:
+    async with served(1) as s:
+        says(s, PARALLEL)
+        asked = await s.client.responses.create(model=OWN, input="Why?", tools=TOOLS)
+        says(s, "So.")
+        results: list[Any] = [
+            {"type": "function_call_output", "call_id": call, "output": "cold"}
+            for call in ("call_a", "call_b")
+        ]
+        last = await s.client.responses.create(
+            model=OWN, input=results, previous_response_id=asked.id
+        )
+        oldest = s.client.responses.input_items.list(last.id, order="asc", limit=2)
+        items = [item async for item in oldest]
+        assert [item.type for item in items] == [
+            "message",
+            "reasoning",
+            "message",
+            *["function_call"] * 2,
+            *["function_call_output"] * 2,
+        ]
+        assert items[0].content[0].text == "Why?"  # type: ignore[union-attr, index]
+        assert len({item.id for item in items}) == 7
+        newest = [item async for item in s.client.responses.input_items.list(last.id)]
+        assert newest == items[::-1]
+        path = f"/v1/responses/{last.id}/input_items"
+        described = await Described.of(s)
+        page = (await s.get(f"{path}?limit=3&after={items[5].id}")).json()
+        assert [item["id"] for item in page["data"]] == [item.id for item in items[2:5][::-1]]
+        assert (page["has_more"], page["last_id"]) == (True, items[2].id)
+        described.answer("/v1/responses/{id}/input_items", page, method="get")
+        for query, status in (("limit=0", 400), ("order=up", 400), ("after=x", 404)):
+            assert (await s.get(f"{path}?{query}")).status == status
+        assert (await s.get("/v1/responses/resp_none/input_items")).status == 404
+
+
+@pytest.mark.parametrize("kind", [{"type": "item_reference"}, {}])
+async def test_an_item_that_is_referred_to_stands_there_itself(kind: dict[str, str]) -> None:
+    async with served(1) as s:
+        says(s, PARALLEL)
+        first = await s.client.responses.create(model=OWN, input="Why?", tools=TOOLS)
+        says(s, "So.")
+        given: list[Any] = [
+            {"role": "user", "content": "Why?"},
+            *({**kind, "id": item.id} for item in first.output),
+            {"type": "function_call_output", "call_id": "call_a", "output": "cold"},
+        ]
+        second = await s.client.responses.create(model=OWN, input=given)
+        user, said, result = s.cluster.llms[0].asked[-1]
+        assert (user.content, said.content, result.content) == ("Why?", "Let me look.", "cold")
+        assert said.reasoning_content == "two cities then"
+        assert [call["id"] for call in said.tool_calls or []] == ["call_a", "call_b"]
+        listed = [i async for i in s.client.responses.input_items.list(second.id, order="asc")]
+        assert [item.id for item in listed[1:5]] == [item.id for item in first.output]
+        with pytest.raises(openai.NotFoundError, match=r"input\[0\]: item 'msg_x'.*item itself"):
+            await s.client.responses.create(model=OWN, input=[{**kind, "id": "msg_x"}])  # type: ignore[list-item]
+
+
 def kept(name: str, text: str = "") -> Kept:
     response = ResponseObject(id=name, created_at=0, model="dmoa")
-    return Kept(response, [Message("user", text)])
+    return Kept(response, [], [Message("user", text)])
 
 
 def test_the_memory_is_bounded_in_number_and_bytes() -> None:
@@ -283,7 +342,7 @@ def test_the_memory_is_bounded_in_number_and_bytes() -> None:
         memory.keep(kept(str(i)))
     assert len(memory) == LIMITS.responses
     assert memory.get(str(LIMITS.responses + 9))
-    memory.keep(kept("long", "x" * (LIMITS.responses_bytes - 100_000)))
+    memory.keep(kept("long", "x" * (LIMITS.responses_bytes // 2 - 100_000)))
     memory.keep(kept("last", "x" * 200_000))
     assert memory.size <= LIMITS.responses_bytes
     assert len(memory) == 1

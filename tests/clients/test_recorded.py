@@ -1,9 +1,10 @@
 """Requests that Open WebUI and opencode send, replayed.
 
 Open WebUI: `routers/tasks.py` and `routers/openai.py` (titles, tags, follow-ups, queries and
-autocompletion are one user message, not streamed; what it calls metadata stays at home).
-opencode: `session/llm.ts` by the AI SDK's openai-compatible provider (several system messages,
-tools, streamed with usage; titles with a system prompt and no tools).
+autocompletion are one user message, not streamed; what it calls metadata stays at home; by aiohttp,
+with the user's name in headers). As a client of Ollama: `routers/ollama.py`.
+opencode: `session/llm.ts` and `session/llm/request.ts` by the AI SDK's openai-compatible provider
+(several system messages, tools, streamed with usage; titles with a system prompt and no tools).
 """
 
 import json
@@ -22,6 +23,22 @@ def task(what: str, form: str) -> dict[str, Any]:
     return {"model": MODEL, "messages": [{"role": "user", "content": content}], "stream": False}
 
 
+KEY = "secret"
+HEADERS = {
+    "Open WebUI": (
+        "Accept: */*\r\nAccept-Encoding: gzip, deflate, br\r\n"
+        "User-Agent: Python/3.11 aiohttp/3.12\r\n"
+        "X-OpenWebUI-User-Name: Ada%20L\r\nX-OpenWebUI-User-Id: u1\r\n"
+        "X-OpenWebUI-User-Email: ada@example.org\r\nX-OpenWebUI-User-Role: admin\r\n"
+        f"X-OpenWebUI-Chat-Id: c1\r\nAuthorization: Bearer {KEY}\r\n"
+    ),
+    "opencode": (
+        "Connection: keep-alive\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+        "User-Agent: opencode/1.0 ai-sdk/openai-compatible/2.0\r\nX-Session-Id: ses_1\r\n"
+        "x-session-affinity: ses_1\r\nx-parent-session-id: ses_0\r\n"
+        f"Authorization: Bearer {KEY}\r\n"
+    ),
+}
 SYSTEM = {"role": "system", "content": "You are a coding agent."}
 RECORDED: dict[str, dict[str, Any]] = {
     "Open WebUI, chat": {
@@ -135,8 +152,14 @@ RECORDED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", RECORDED)
 async def test_recorded_requests_are_answered(what: str) -> None:
     body = RECORDED[what]
+    sent = json.dumps(body).encode()
+    program = what.partition(",")[0]
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{HEADERS[program]}"
+        f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+    )
     async with node() as b:
-        response = await b.api.post(json.dumps(body).encode())
+        response = await b.api.raw(head.encode() + sent)
         assert response.status == 200, response.body
         if not body["stream"]:
             choice = response.json()["choices"][0]
@@ -159,3 +182,26 @@ async def test_what_only_the_own_llm_knows_reaches_it_and_no_other() -> None:
         last = own.calls("/v1/chat/completions")[-1].body
         assert (last["top_k"], last["logit_bias"]) == (40, {"5432": -100})
         assert all("top_k" not in r.body for o in others for r in o.calls("/v1/chat/completions"))
+
+
+async def test_open_webui_finds_a_node_that_it_takes_for_ollama() -> None:
+    """`routers/ollama.py`: versions and tags of each, what is loaded, then chats by /api/chat."""
+    async with node() as b:
+        for path in ("/api/version", "/api/tags", "/api/ps"):
+            found = await b.api.get(path, HEADERS["Open WebUI"])
+            assert found.status == 200
+        names = [model["model"] for model in (await b.api.get("/api/tags")).json()["models"]]
+        assert "dmoa" in names
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": "Hi", "images": []}],
+            "options": {"num_ctx": 8192, "temperature": 0.8, "mirostat": 0},
+            "format": None,
+            "keep_alive": "5m",
+            "tools": None,
+            "stream": True,
+        }
+        response = await b.api.post(json.dumps(body).encode(), "/api/chat")
+        lines = [json.loads(line) for line in response.body.splitlines()]
+        assert "".join(line["message"]["content"] for line in lines)
+        assert lines[-1]["done"] is True

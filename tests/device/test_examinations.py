@@ -10,9 +10,12 @@ import pytest
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
 from dmoa.network.messages import Refused
-from dmoa.node.kept import KeptExaminations
+from dmoa.policies.plans import alone
 from dmoa.protocol.tasks import Task
+from dmoa.standings.examiner import Kept
+from dmoa.store.documents import Documents
 from tests.school import School, coins, school
+from tests.store.inline import database
 from tests.virtual import run_virtual
 
 WEAK, STRONG = {"d0": 0.3, "d1": 0.9, "d2": 0.4}, {"d0": 0.9, "d1": 0.3, "d2": 0.4}
@@ -353,51 +356,26 @@ def test_an_answer_without_an_end_is_cut_and_wrong_and_keeps_nobody_waiting(endl
     run_virtual(work())
 
 
-def test_a_restart_keeps_what_is_known(tmp_path: Path) -> None:
-    said: list[str] = []
-    kept = KeptExaminations(tmp_path / "examinations.json", said.append)
-
+def test_a_restart_keeps_what_is_known_and_what_the_user_has_rated(tmp_path: Path) -> None:
     async def work() -> None:
         async with school(3, coins(WEAK)) as s:
-            s.join(0, save=kept.save)
-            await s.learn(0)
-            before = s.examinations[0].summary()
-            found = kept.load()
+            async with database(tmp_path / "store") as store:
+                documents = Documents(store, pytest.fail)
+                s.join(0, save=lambda kept: documents.save("examinations", kept))
+                await s.learn(0)
+                cards = s.examinations[0].cards()
+                s.examinations[0].rate(alone("d2"), cards, good=False)
+                before = s.examinations[0].summary()
+                await documents.close()
+            async with database(tmp_path / "store") as store:
+                found = await Documents(store, pytest.fail).load("examinations", Kept)
             assert found
             s.join(0, found)
             assert s.examinations[0].summary() == before
+            assert found.standings.ratings == 1
             assert (await s.ask(0)).record.aggregator[0].name == "d1"
 
     run_virtual(work())
-    assert not said
-    assert (tmp_path / "examinations.json").stat().st_mode & 0o077 == 0
-
-
-def test_a_broken_file_is_set_aside_and_said(tmp_path: Path) -> None:
-    path = tmp_path / "examinations.json"
-    said: list[str] = []
-    kept = KeptExaminations(path, said.append)
-    assert kept.load() is None
-    assert not said, "at the first start there is none"
-    for broken in (b"{", b'{"seed": 7}', b"[" * 100_000, b"\xff\xfe"):
-        path.write_bytes(broken)
-        assert kept.load() is None
-        assert not path.exists()
-        assert (tmp_path / "examinations.broken").read_bytes() == broken
-    assert len(said) == 4
-    assert all("examinations begin anew" in line for line in said)
-
-
-def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
-    async def work() -> list[str]:
-        said: list[str] = []
-        async with school(1, coins({"d0": 0.5})) as s:
-            s.join(0, save=KeptExaminations(tmp_path / "no" / "x.json", said.append).save)
-            await s.learn(0, 100.0)
-            assert s.examinations[0].summary()["devices"][0]["asked"] > 3
-        return said
-
-    assert len(run_virtual(work())) == 1
 
 
 def test_a_draining_device_examines_nobody() -> None:

@@ -86,6 +86,9 @@ def assert_sound(response: Response) -> None:
     elif kind.startswith("application/x-ndjson"):
         lines = [json.loads(line) for line in response.body.splitlines()]
         assert lines[-1].get("done") or "error" in lines[-1], lines
+    elif kind.startswith("text/plain"):
+        assert response.status == 200
+        assert response.body.decode()
     elif response.body:
         body = json.loads(response.body)
         if response.status != 200:

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import hashlib
+import json
+import operator
 import random
 import shutil
 import statistics
@@ -23,14 +25,15 @@ from dmoa.errors import ContextExceeded, DmoaError, LLMUnavailable, UsageError
 from dmoa.llm import builtin
 from dmoa.llm.detect import find_servers
 from dmoa.llm.interface import LLM, End, Token
-from dmoa.llm.llamacpp import LlamaCpp
+from dmoa.llm.llamacpp import BATCH_TOKENS, LlamaCpp
 from dmoa.llm.scripted import from_script, service_times
 from dmoa.llm.specification import make_llm
 from dmoa.llm.tokens import estimate_tokens
 from dmoa.llm.upstream import Upstream
-from dmoa.protocol.conversation import Message, Sampling
+from dmoa.protocol.conversation import Constraints, Message, Sampling
 from tests.cluster import Cluster
-from tests.served import served
+from tests.llm.talking import say
+from tests.served import served, served_by
 
 ASK = [Message(role="user", content="What is 3 + 4? Answer with a number.")]
 COLD = Sampling(temperature=0.0, max_tokens=12)
@@ -112,6 +115,55 @@ async def test_our_own_llamacpp_is_also_a_server_to_test_the_client_on() -> None
         assert other.info.context_length == 1024
         assert (await complete(other, ASK))[0]
         await other.close()
+
+
+@pytest.mark.real
+async def test_a_real_model_makes_vectors_beside_answers_that_stay_the_same() -> None:
+    async with loaded(context_length=512) as llm:
+        before = await complete(llm, ASK)
+        texts = ["The cat sat on the mat.", "A kitten rests on a rug.", "Stock markets fell today."]
+        made = await llm.embed({"model": "any", "input": texts})
+        cat, kitten, stock = (v for v in made.vectors if not isinstance(v, str))
+        near, far = (sum(map(operator.mul, cat, other)) for other in (kitten, stock))
+        assert near > far
+        longer = await llm.embed({"model": "any", "input": "gold " * (BATCH_TOKENS + 9)})
+        assert longer.prompt_tokens > BATCH_TOKENS
+        with pytest.raises(ContextExceeded, match="512 tokens"):
+            await llm.embed({"model": "any", "input": "hello " * 2000})
+        assert await complete(llm, ASK) == before
+
+
+@pytest.mark.real
+async def test_a_real_model_whose_template_knows_no_tools_says_so() -> None:
+    async with loaded(context_length=1024) as llm:
+        assert llm.info.capabilities.tools is False
+        tool: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
+        said = await say(llm, sampling=Sampling(max_tokens=4), constraints=Constraints([tool]))
+        assert said.end is not None
+        assert said.end.notes == [
+            "the model's template has no place for tools, so it has not seen them"
+        ]
+        tool["function"]["parameters"] = {
+            "type": "object",
+            "properties": {"city": {"enum": ["Oslo", "Rome"]}},
+            "required": ["city"],
+        }
+        async with served_by(llm) as (api, _):
+            choices: list[Any] = ["required", {"type": "function", "function": {"name": "f"}}]
+            for choice in choices:
+                answer = await api.client.chat.completions.create(
+                    model="smollm2",
+                    messages=[{"role": "user", "content": "Weather in Oslo?"}],
+                    tools=[tool],
+                    tool_choice=choice,
+                    max_tokens=40,
+                    temperature=0,
+                )
+                assert answer.choices[0].finish_reason == "tool_calls"
+                (call,) = answer.choices[0].message.tool_calls or []
+                assert call.type == "function"
+                assert call.function.name == "f"
+                assert json.loads(call.function.arguments)["city"] in ("Oslo", "Rome")
 
 
 @pytest.mark.real

@@ -1,6 +1,7 @@
 """Our client against one server: what goes out, waiting, life and connections."""
 
 import asyncio
+import gzip
 import socket
 
 import pytest
@@ -305,3 +306,32 @@ async def test_a_model_that_begins_in_a_thought_is_remembered_unless_it_is_told_
         first = [item async for item in stream if isinstance(item, Token) and item.text]
         assert first[0].text == "Paris"
         assert not first[0].reasoning
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("kind", ["gzip", "x-gzip"])
+async def test_an_answer_that_comes_packed_in_several_members_is_read_whole(
+    kind: str, size: int
+) -> None:
+    """A proxy that packs piece by piece, though nobody asked it to."""
+    said = [C({"content": "one "}), C({"content": "two"}), C({}, "stop"), DONE]
+    raw = b"".join(gzip.compress(piece.encode()) for piece in said)
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+    reply = Reply(200, pieces, headers={"Content-Encoding": kind})
+    models = gzip.compress(b'{"data": [{"id"') + gzip.compress(b': "tiny"}]}')
+
+    def listed(request: Request) -> Reply | None:
+        return Reply(200, [models], headers={"Content-Encoding": kind})
+
+    def chat(request: Request) -> Reply | None:
+        return reply if request.path == CHAT else None
+
+    async with Fake([chat, listed]) as fake, connected(fake) as llm:
+        assert (await say(llm)).text == "one two"
+
+
+async def test_an_answer_that_is_not_packed_as_it_says_is_broken() -> None:
+    reply = Reply(200, [b"data: {}"], headers={"Content-Encoding": "gzip"})
+    async with serving(reply) as fake, connected(fake) as llm:
+        with pytest.raises(LLMBroken, match="not gzip"):
+            await say(llm)

@@ -1,4 +1,4 @@
-"""Proposers and admission: plain Python and compiled are the same functions."""
+"""Proposers: plain Python and compiled are the same functions."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from dmoa.policies import admission, proposers
+from dmoa.policies import proposers
 from dmoa.simulation.fcfs import kernel
 
 
@@ -73,28 +73,3 @@ def test_ties_fall_at_random():
         proposers.least_backlog(candidates, [1.0] * 3, [r.random() for _ in range(3)], 3, 1)
         counts[candidates[0]] += 1
     assert min(counts.values()) > 1800
-
-
-def test_the_ladder_lowers_layers_first():
-    assert admission.ladder(2, 3) == [(2, 3), (1, 3), (1, 2), (1, 1), (0, 0)]
-    assert admission.ladder(0, 0) == [(0, 0)]
-    assert admission.thresholds(5) == [0.5, 0.625, 0.75, 0.875, 1.0]
-
-
-def test_admission_looks_at_the_network_the_own_queue_and_fairness():
-    limit = admission.work_limit(25.0, 2, 3)
-    assert limit == pytest.approx(25 * 5 / 9)
-    assert admission.admits(limit, 99.0, 0.0, limit, 25.0, 2)
-    assert not admission.admits(1.01 * limit, limit, 0.0, limit, 25.0, 2)
-    assert admission.admits(1.4 * limit, 0.6 * limit, 0.0, limit, 25.0, 2)
-    assert not admission.admits(1.6 * limit, 0.0, 0.0, limit, 25.0, 2)
-    assert not admission.admits(0.0, 0.0, 17.0, limit, 25.0, 2)
-
-
-def test_rungs_go_down_at_once_and_up_after_ten_calm_services():
-    limits = admission.thresholds(5)
-    assert admission.next_rung(0, limits, 0.8, -1.0, 0.0, 1.0) == (3, -1.0)
-    rung, calm = admission.next_rung(3, limits, 0.5, -1.0, 100.0, 1.0)
-    assert (rung, calm) == (3, 100.0)
-    assert admission.next_rung(3, limits, 0.5, calm, 109.0, 1.0) == (3, 100.0)
-    assert admission.next_rung(3, limits, 0.5, calm, 110.0, 1.0) == (2, 110.0)

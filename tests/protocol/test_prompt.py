@@ -156,6 +156,49 @@ def test_a_hung_proposer_is_replaced_after_the_silence_deadline() -> None:
     run_virtual(work())
 
 
+def test_another_is_asked_beside_a_proposer_that_has_said_nothing_for_long() -> None:
+    async def work() -> None:
+        async with Cluster(4, seed=1) as cluster:
+            for hung in (1, 2, 3):
+                cluster.networks[hung].hung = True
+                record = (await cluster.ask(0, 1, 2)).record
+                cluster.networks[hung].hung = False
+                proposers = {p.device: p for p in record.layers[0].proposers}
+                if f"d{hung}" in proposers:
+                    # Two heartbeats of doubt, the other's service, the answer's.
+                    assert record.seconds == pytest.approx(2 + 1 + 1)
+                    assert proposers[f"d{hung}"].outcome == "late"
+                    beside = record.layers[0].proposers[-1]
+                    assert beside.replaces == f"d{hung}"
+                assert sum(p.outcome == "answered" for p in proposers.values()) == 3
+                await asyncio.sleep(10)
+                cluster.assert_idle()
+
+    run_virtual(work())
+
+
+def test_whoever_answers_first_of_two_counts_and_the_other_is_cancelled() -> None:
+    async def work() -> None:
+        async with Cluster(3, seed=1) as cluster:
+            for llm in cluster.llms[1:]:
+                llm._service_seconds = lambda: 4.0
+            asking = asyncio.create_task(cluster.ask(0, 1, 1))
+            await asyncio.sleep(0.5)
+            (asked,) = [i for i in (1, 2) if cluster.llms[i].running]
+            cluster.networks[asked].hung = True
+            await asyncio.sleep(2.5)
+            assert cluster.llms[3 - asked].running == 1, "it is asked beside"
+            cluster.networks[asked].hung = False
+            record = (await asking).record
+            assert record.seconds == pytest.approx(4 + 1, abs=0.2)
+            outcomes = {p.device: p.outcome for p in record.layers[0].proposers}
+            assert outcomes == {"d0": "answered", f"d{asked}": "answered", f"d{3 - asked}": "late"}
+            await cluster.settle()
+            cluster.assert_idle()
+
+    run_virtual(work())
+
+
 def test_a_busy_proposer_is_replaced() -> None:
     async def work() -> None:
         async with Cluster(4, seed=2, queue=lambda: DeviceQueue(max_tasks=1)) as cluster:

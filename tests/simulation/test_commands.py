@@ -84,9 +84,10 @@ def test_unequal_devices_are_planned_by_simulation(dmoa):
 def test_a_table_names_the_largest_that_keeps_a_latency(dmoa, tmp_path):
     picture = tmp_path / "plan.png"
     grid = words("plan --alpha 1 --devices 8 --rate 0.05 --latency 10 --max-layers 2")
-    status, out, _ = dmoa(*grid, "--picture", picture)
+    status, out, _ = dmoa(*grid)
     assert status == 0
     assert "M = 2, k = 3" in out
+    assert dmoa(*grid, "--layers", "2", "--proposers", "3", "--picture", picture)[0] == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     found = only_json(dmoa(*grid, "--json")[1])
     assert (found["largest"]["layers"], found["largest"]["proposers"]) == (2, 3)
@@ -265,3 +266,36 @@ def test_theory_and_simulation_load_nothing_of_the_live_side():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_plan_says_what_the_law_will_do(dmoa):
+    line = "plan --alpha 1 --devices 4 --rate 0.1 --skills 0.8,0.5,0.5,0.5 --committee 1,3=0.9"
+    status, out, _ = dmoa(*line.split(), "--json")
+    assert status == 0
+    found = json.loads(out)
+    # By hand: 0.4 prompts/s, 4 services/s; a committee of four is 1.6, which fits.
+    assert found["fluid_quality"] == pytest.approx(0.9)
+    assert 0.85 < found["quality"] <= 0.9
+    assert sum(plan["share"] for plan in found["plans"]) == pytest.approx(1.0)
+    inferences = sum(p["share"] * (5 if p.get("layers") else 1) for p in found["plans"])
+    assert sum(found["loads"]) == pytest.approx(0.4 * inferences, rel=0.05)
+    assert found["one_more"]["quality"] >= found["quality"]
+    assert found["one_more"]["skill"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--skills 0.8,1.5", "skill of device 1 is 1.5"),
+        ("--skills 0.8,0.5,0.5", "there are 2 devices"),
+        ("--committee 1,1=0.9", "give --skills too"),
+        ("--skills 0.5 --committee 1x3", "M,K=QUALITY"),
+    ],
+)
+def test_faults_of_skills_are_named(dmoa, flags, words):
+    line = f"plan --alpha 1 --devices 2 --rate 0.1 {flags}"
+    status, out, error = dmoa(*line.split())
+    assert (status, out) == (2, "")
+    assert words in error

@@ -5,10 +5,11 @@ import pytest
 
 from dmoa.simulation.arrivals import Recorded
 from dmoa.simulation.events import state
-from dmoa.simulation.events.engine import build_rules, new_live, new_results, replicate_detailed
+from dmoa.simulation.events.engine import new_live, replicate_events
+from dmoa.simulation.events.heap import add_event
 from dmoa.simulation.events.kernel import run
+from dmoa.simulation.events.rules import build_rules
 from dmoa.simulation.fcfs.engine import build_model
-from dmoa.simulation.random_numbers import new_stream
 from dmoa.simulation.scenario import scenario_of
 from dmoa.simulation.study import run_replications, simulate
 from tests.simulation.test_kernel import random_trace, tables
@@ -30,7 +31,7 @@ def test_both_kernels_agree_on_a_trace(n, M, k, load):
         )
     )
     plain = run_replications(scenario, trace).replications[0]
-    detailed = replicate_detailed(
+    detailed = replicate_events(
         scenario,
         scenario.to_network(),
         np.random.SeedSequence(0),
@@ -109,32 +110,6 @@ def test_cancellation_saves_goodput_when_queues_refuse_tasks():
     assert goodput(True) > 1.2 * goodput(False)
 
 
-@pytest.mark.parametrize("offered", [1.5, 3.0])
-def test_admission_at_the_door_keeps_goodput_under_overload(offered):
-    outcome = simulate(
-        tables(
-            network={"rate": offered / 9},
-            admission={"target": 25.0},
-            run={"prompts": 8000, "replications": 4},
-        )
-    )
-    assert outcome.outcomes["goodput"].mean > 0.85
-    assert outcome.outcomes["failed"].mean == 0
-    assert outcome.queue.max < 60
-
-
-def test_the_ladder_answers_nearly_everybody():
-    outcome = simulate(
-        tables(
-            network={"rate": 3 / 9},
-            admission={"target": 25.0, "ladder": True},
-            run={"prompts": 8000, "replications": 4},
-        )
-    )
-    assert outcome.outcomes["answered"].mean > 0.9
-    assert outcome.outcomes["mean_rung"].mean > 1
-
-
 def test_failures_lose_the_prompts_of_the_failed_devices_only():
     outcome = simulate(
         tables(
@@ -177,25 +152,29 @@ def test_no_device_proposes_twice_in_a_layer(devices, events, tasks):
             failures={"mean_up": 1e12, "mean_down": 1e12},
         )
     )
-    model = build_model(scenario, scenario.to_network(), track=False)
-    rules = build_rules(scenario, scenario.to_network())
-    live, results = new_live(model, rules, 1), new_results(model, 1)
-    for time, kind, device in events:
-        state.add_event(live, time, kind, device, 0)
+    network = scenario.to_network()
     prompt = Recorded(
         np.zeros(1),
         np.zeros(1, np.int32),
         np.array([[[1, 2]]], np.int32),
         np.array([[[20.0, 1.0, 10.0], [1.0, 0.0, 0.0]]]),
     )
-    window, marks = np.array([0.0, np.inf]), np.zeros(2, np.int64)
-    stream = new_stream(np.random.SeedSequence(0))
-    end = run(
-        model, rules, prompt.to_arrivals(), live, results, window, stream, marks, 1, True, 100
+    setting = state.Setting(
+        model=build_model(scenario, network, track=False),
+        rules=build_rules(scenario, network)._replace(mean_up=0.0),
+        arrivals=prompt.to_arrivals(),
+        window=np.array([0.0, np.inf]),
+        marks=np.zeros(2, np.int64),
+        wanted=1,
     )
-    assert end == state.DONE
-    assert results.latencies[0] == 21.0
-    assert results.totals[state.TASKS] == tasks
+    seeds = np.random.SeedSequence(0).spawn(2)
+    live = new_live(setting, (seeds[0], seeds[1]))
+    setting = setting._replace(rules=build_rules(scenario, network))
+    for time, kind, device in events:
+        add_event(live, time, kind, np.int64(device), state.FIRST)
+    assert run(setting, live, True, 100) == state.DONE
+    assert live.prompts["latency"][0] == 21.0
+    assert live.counts[state.TASKS] == tasks
 
 
 @pytest.mark.parametrize(

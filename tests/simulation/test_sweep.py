@@ -4,7 +4,6 @@ import os
 import signal
 from dataclasses import replace
 
-import numba
 import pytest
 from numba.core.caching import CacheImpl, UserProvidedCacheLocator
 
@@ -97,14 +96,12 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_fix(tmp_path, monkeypa
 
 def test_compiled_code_goes_where_it_can_be_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(CacheImpl, "_locator_classes", [UserProvidedCacheLocator])
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "cache"))
     assert kept(one_more)(1) == 2
     assert list((tmp_path / "cache" / "numba").rglob("*.nbi"))
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setenv("DMOA_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UsageError, match="file/numba cannot be written; set DMOA_CACHE"):
+    with pytest.raises(UsageError, match="file/numba/.* cannot be written; set DMOA_CACHE"):
         kept(one_more)
 
 

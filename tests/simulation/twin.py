@@ -93,11 +93,11 @@ def simulate_trace(times, owners, draws, services, devices, slots=None, owner_fi
             continue
         device, task = what
         park[device].serving -= 1
+        start(time, device)
         pending[task.prompt] -= 1
         if pending[task.prompt] == 0:
             if task.layer == len(services[task.prompt]) - 1:
                 latencies[task.prompt] = time - times[task.prompt]
             else:
                 start_layer(time, task.prompt, task.layer + 1)
-        start(time, device)
     return latencies, waited, longest

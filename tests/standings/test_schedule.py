@@ -156,6 +156,20 @@ def test_times_between_questions_are_random() -> None:
     assert gaps[-len(gaps) // 10] > 150
 
 
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    examiner = Examiner()
+    examiner.now = 366 * DAY
+    examiner.run(366 * DAY + 20)
+    state = examiner.schedule.state
+    state.refusals["bob"] = (1, examiner.now + DAY)
+    asked = [
+        examiner.schedule.next(now, CARDS, EVERYONE, examiner.standings)
+        for now in (DAY, 2 * DAY, 3 * DAY)
+    ]
+    assert all(asked)
+    assert "bob" not in state.refusals, "or it would be left alone for a year"
+
+
 def test_what_was_begun_before_a_restart_is_asked_again() -> None:
     examiner = Examiner()
     begun = examiner.next()

@@ -15,7 +15,7 @@ import pytest
 
 from dmoa.client import fetch_status
 from dmoa.node.local import DeviceProcess, LocalNetwork, free_ports
-from tests.llm.fake import Fake, Request, as_json, openai_models
+from tests.llm.fake import Fake, Reply, Request, as_json, openai_models
 from tests.upstreams.behind import Scripted, said
 
 pytestmark = pytest.mark.processes
@@ -260,6 +260,29 @@ async def test_a_device_waits_for_its_server_and_says_so(tmp_path: Path) -> None
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await device.stop()
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_server_that_never_comes_is_not_waited_for_for_ever(
+    there: bool, tmp_path: Path
+) -> None:
+    """Nobody is there, or one that is full and says nothing of loading."""
+
+    def full(request: Request) -> Reply:
+        return as_json({"error": {"message": "come back later", "code": 503}}, 503)
+
+    async with Fake([full]) as fake:
+        (nobody,) = free_ports(1)
+        url = fake.url if there else f"http://127.0.0.1:{nobody}/v1"
+        status, _, err = await run(
+            *("up", "--state", str(tmp_path / "ada"), "--api", "127.0.0.1:0"),
+            *("--llm", f"openai:{url}"),
+            environment={"DMOA_LLM_WAIT_SECONDS": "1"},
+        )
+    assert status == 1, err
+    assert f"waiting for the LLM server at {url}" in err
+    assert f"no OpenAI-compatible server answers at {url}" in err
+    assert "start it, or give another address by --llm" in err
 
 
 # --- 21, 25: identities and links ---------------------------------------------------------------

@@ -341,6 +341,9 @@ async def test_what_makes_no_sense_is_refused_with_its_cause(fields: dict[str, A
         ("x-gzip", gzip.compress),
         ("GZIP", gzip.compress),
         ("deflate", zlib.compress),
+        ("gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:])),
+        ("gzip", lambda body: gzip.compress(body) + gzip.compress(b"") + bytes(512)),
+        ("gzip", lambda body: gzip.compress(body + b" " * 2**20)),
         ("identity", bytes),
     ],
 )
@@ -355,11 +358,16 @@ async def test_packed_bodies_are_unpacked(encoding: str, pack: Any) -> None:
         assert response.status == 200, response.body
 
 
+PACKED = gzip.compress(json.dumps(BODY).encode(), mtime=0)
+
+
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
         ("gzip", b"no gzip"),
-        ("gzip", gzip.compress(json.dumps(BODY).encode(), mtime=0)[:20]),
+        ("gzip", PACKED + b"no gzip"),
+        ("gzip", PACKED + PACKED[:-3]),
+        ("gzip", PACKED[:20]),
         ("br", b"x"),
         ("gzip", b""),
         ("identity", b""),
@@ -392,3 +400,13 @@ async def test_halves_of_characters_in_a_request_do_no_harm() -> None:
         response = await b.api.post(raw)
         assert response.status in (200, 400), response.body
         assert response.json()
+
+
+async def test_a_body_that_unpacks_without_end_is_cut_short() -> None:
+    bomb = gzip.compress(bytes(2**20)) * 200
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
+        f"Content-Length: {len(bomb)}\r\n\r\n"
+    )
+    async with behind(HI) as b:
+        assert (await b.api.raw(head.encode() + bomb)).status == 413

@@ -14,29 +14,24 @@ from starlette.types import ASGIApp
 
 from dmoa.api import models, standings
 from dmoa.api.anthropic.endpoint import Messages
+from dmoa.api.anthropic.models import AnthropicModel, AnthropicModelList, asks_so, page
 from dmoa.api.completions import ChatCompletions
 from dmoa.api.embeddings import EmbeddingsEndpoint
 from dmoa.api.errors import ApiError, as_api_error
 from dmoa.api.guard import Guard
 from dmoa.api.making import PromptDefaults, PromptMaker
 from dmoa.api.metrics import Metrics
+from dmoa.api.ollama.embeddings import OllamaEmbeddings
 from dmoa.api.ollama.endpoint import Ollama
 from dmoa.api.openai_responses.endpoint import Responses
-from dmoa.api.openapi import ANSWERING, Endpoint, Operation, describe
+from dmoa.api.openapi import Endpoint, Operation, describe
 from dmoa.api.paths import TidyPaths
 from dmoa.api.prompts import Prompts
 from dmoa.api.prompts import json_response as _json
-from dmoa.api.requests import ChatRequest
-from dmoa.api.responses import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    Healthy,
-    Model,
-    ModelList,
-    ProgressChunk,
-)
+from dmoa.api.responses import Healthy, Model, ModelList
 from dmoa.api.status import Status, status
 from dmoa.api.text_completions import Completions
+from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.errors import DmoaError
@@ -52,6 +47,7 @@ def make_app(
     problems: Callable[[], list[str]] = list,
     origins: Collection[str] = (),
     hosts: Collection[str] = (),
+    unattended: Unattended | None = None,
 ) -> ASGIApp:
     """The application.
 
@@ -62,9 +58,11 @@ def make_app(
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
         origins, hosts: see `Guard`.
+        unattended: answers prompts in the background, once it is started after this; None where
+            the device keeps nothing.
     """
     metrics = Metrics(device)
-    operations = all_operations(device, committees, defaults, problems, metrics)
+    operations = all_operations(device, committees, defaults, problems, metrics, unattended)
     routed = make_routed(operations, keys, metrics.refused)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
@@ -103,18 +101,23 @@ def all_operations(
     defaults: PromptDefaults,
     problems: Callable[[], list[str]],
     metrics: Metrics,
+    unattended: Unattended | None = None,
 ) -> list[Operation]:
     """All that the API does."""
     own_model = device.llm.info.name
-    prompts = Prompts(device, PromptMaker(device, committees, defaults))
+    prompts = Prompts(device, PromptMaker(device, committees, defaults), unattended)
 
     async def list_models(request: Request) -> Response:
+        if asks_so(request):
+            return _json(page(models.names(own_model), request.query_params))
         created = int(time.time())
         return _json(ModelList([Model(name, created) for name in models.names(own_model)]))
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
         models.parse(name, own_model)
+        if asks_so(request):
+            return _json(AnthropicModel(name, name))
         return _json(Model(name, int(time.time())))
 
     async def health(request: Request) -> Response:
@@ -141,20 +144,24 @@ def all_operations(
         *Responses(prompts).operations(),
         *Completions(prompts).operations(),
         *EmbeddingsEndpoint(device).operations(),
+        *OllamaEmbeddings(device).operations(),
         *Messages(prompts).operations(),
         *Ollama(prompts).operations(),
+        *ChatCompletions(prompts).operations(),
         Operation(
-            "/v1/chat/completions",
-            "Answers a conversation, whole or streamed.",
-            ChatCompletions(prompts).answer,
-            ChatCompletion,
-            method="POST",
-            body=ChatRequest,
-            events=(ChatCompletionChunk, ProgressChunk),
-            errors=ANSWERING,
+            "/v1/models",
+            "The models that can be asked for; as Anthropic lists them to its own clients.",
+            list_models,
+            (ModelList, AnthropicModelList),
+            errors=(400,),
         ),
-        Operation("/v1/models", "The models that can be asked for.", list_models, ModelList),
-        Operation("/v1/models/{name:path}", "One model.", one_model, Model, errors=(400, 404)),
+        Operation(
+            "/v1/models/{name:path}",
+            "One model; as Anthropic shows it to its own clients.",
+            one_model,
+            (Model, AnthropicModel),
+            errors=(400, 404),
+        ),
         Operation(
             "/v1/dmoa/prompts/{id}",
             "What happened to one of the last prompts, layer by layer.",
@@ -204,16 +211,21 @@ def _shows_key(request: Request, keys: list[str]) -> bool:
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
     """A fault of ours; the server logs it."""
-    return ApiError(500, f"internal error: {type(error).__name__}").response(request.url.path)
+    return ApiError(500, f"internal error: {type(error).__name__}").response(_read_as(request))
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             detail = f"{error.detail}: {request.method} {request.url.path}"
-            response = ApiError(error.status_code, detail).response(request.url.path)
+            response = ApiError(error.status_code, detail).response(_read_as(request))
             response.headers.update(error.headers or {})
             return response
         case DmoaError():
-            return as_api_error(error).response(request.url.path)
+            return as_api_error(error).response(_read_as(request))
     raise error
+
+
+def _read_as(request: Request) -> str:
+    """The path whose errors a client reads; Anthropic's say so, and ask for models as others do."""
+    return "/v1/messages" if asks_so(request) else request.url.path

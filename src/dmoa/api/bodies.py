@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from dmoa.api.errors import ApiError
+from dmoa.llm.packed import Unpacker
 from dmoa.policies.limits import LIMITS
 
 BODY_SECONDS = 30.0
@@ -77,16 +78,16 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise ApiError(415, f"content encoding {encoding[:40]!r}; send gzip, deflate or none")
-    # 32: gzip and zlib tell which they are.
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    unpacker, whole = Unpacker(), bytearray()
     try:
-        whole = unpacker.decompress(body, LIMITS.body_bytes + 1)
+        for piece in unpacker.feed(body):
+            whole += piece
+            _check_length(len(whole))
     except zlib.error as error:
         raise ApiError(400, f"the body is not {encoding}: {error}") from None
-    _check_length(len(whole))
-    if not unpacker.eof:
+    if not unpacker.whole:
         raise ApiError(400, f"the body ends in the middle of its {encoding}")
-    return whole
+    return bytes(whole)
 
 
 def _check_length(length: int) -> None:

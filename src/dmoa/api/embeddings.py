@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings`, by the server of the own LLM."""
+"""`POST /v1/embeddings`, by the server of the own LLM; the work behind Ollama's API, too."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from dmoa.api.openapi import ANSWERING, Operation
 from dmoa.api.prompts import json_response, until_gone
 from dmoa.api.reading import convert
 from dmoa.device.device import Device
-from dmoa.errors import LLMError, NobodyAnswered, RequestRefused
+from dmoa.errors import ContextExceeded, LLMError, NobodyAnswered, RequestRefused
+from dmoa.llm.interface import Embedded
 
 
 class EmbeddingsRequest(msgspec.Struct):
@@ -77,23 +78,37 @@ class EmbeddingsEndpoint:
         """Answer a request."""
         body = await read_json(request)
         wanted = convert(body, EmbeddingsRequest)
-        own = self._device.llm.info.name
-        if wanted.model != own:
-            raise ApiError(
-                404,
-                f"there is no model {wanted.model[:100]!r} for embeddings here; committees make"
-                f" none, so ask for {own}, the device's own model",
-                code="model_not_found",
-            )
-        if not wanted.input:
-            raise ApiError(400, "input is empty; send a text, or a list of texts")
-        work = self._device.embed({**body, "input": wanted.input})
-        try:
-            made = await until_gone(request, work)
-        except RequestRefused:
-            raise
-        except LLMError as error:
-            raise NobodyAnswered(str(error)) from None
+        made = await embedded(self._device, request, wanted.model, {**body, "input": wanted.input})
         data = [Embedding(i, vector) for i, vector in enumerate(made.vectors)]
         tokens = made.prompt_tokens
-        return json_response(EmbeddingList(data, own, EmbeddingUsage(tokens, tokens)))
+        return json_response(EmbeddingList(data, wanted.model, EmbeddingUsage(tokens, tokens)))
+
+
+async def embedded(device: Device, request: Request, model: str, body: dict[str, Any]) -> Embedded:
+    """Vectors of texts by the own LLM, as long as the client is there.
+
+    Args:
+        model: as the client calls it.
+        body: OpenAI's request.
+
+    Raises:
+        ApiError: the model makes none here, or there is no input.
+        RequestRefused: the LLM's server refuses it.
+        NobodyAnswered: the LLM failed.
+    """
+    own = device.llm.info.name
+    if model != own:
+        raise ApiError(
+            404,
+            f"there is no model {model[:100]!r} for embeddings here; committees make"
+            f" none, so ask for {own}, the device's own model",
+            code="model_not_found",
+        )
+    if not body["input"]:
+        raise ApiError(400, "input is empty; send a text, or a list of texts")
+    try:
+        return await until_gone(request, device.embed(body))
+    except (RequestRefused, ContextExceeded):
+        raise
+    except LLMError as error:
+        raise NobodyAnswered(str(error)) from None

@@ -20,6 +20,8 @@ from dmoa.errors import (
     NobodyAnswered,
     QueueFull,
     RequestRefused,
+    StoreFailed,
+    StoreFull,
 )
 
 _TYPES = {
@@ -89,7 +91,7 @@ class ApiError(DmoaError):
         status: the HTTP status.
         message: what is wrong and how to mend it.
         code: OpenAI's code, for programs.
-        retry_after: seconds, for 429 and 503.
+        retry_after: seconds, for 429, 503 and 507.
     """
 
     def __init__(
@@ -176,5 +178,9 @@ def as_api_error(error: DmoaError) -> ApiError:
             return ApiError(422, str(error), code="form_missed")
         case NobodyAnswered():
             return ApiError(503, str(error), code="no_device_answered", retry_after=10)
+        case StoreFull():
+            return ApiError(507, str(error), code="store_full", retry_after=60)
+        case StoreFailed():
+            return ApiError(503, str(error), code="store_failed", retry_after=60)
         case _:
             return ApiError(500, str(error))

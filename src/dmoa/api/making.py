@@ -8,10 +8,11 @@ from dmoa.api.errors import ApiError
 from dmoa.device.committee import ALONE, CommitteePlan, Committees, Wish
 from dmoa.device.device import Device
 from dmoa.protocol.conversation import Constraints, Message, Sampling
-from dmoa.protocol.forms import form_of
+from dmoa.protocol.forms import Form
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.protocol.packing import INSTRUCTION
 from dmoa.protocol.prompt import Prompt
+from dmoa.protocol.required import RequiredCall, demand_of
 
 OWN = "own"
 
@@ -75,6 +76,15 @@ class PromptMaker:
         self._committees = committees
         self._defaults = defaults
 
+    def check(self, asked: Asked) -> tuple[Wish, RequiredCall | Form | None]:
+        """Refuse what can never be answered; what its model means, and what its answer must be.
+
+        Raises:
+            ApiError: there is no such model, or M or k is out of range.
+            RequestRefused: the form that is asked for makes no sense.
+        """
+        return models.parse(asked.model, self._device.llm.info.name), demand_of(asked.constraints)
+
     async def make(self, asked: Asked) -> Prompt:
         """The prompt of a request, of which the device knows from now on.
 
@@ -83,8 +93,7 @@ class PromptMaker:
             ApiError: there is no such model or aggregator, or M or k is out of range.
             RequestRefused: the form that is asked for makes no sense.
         """
-        wish = models.parse(asked.model, self._device.llm.info.name)
-        form = form_of(asked.constraints)
+        wish, demand = self.check(asked)
         if asked.local_only:
             wish = replace(wish, local_only=True)
         plan = await self._plan(replace(wish, patience=asked.patience), asked.messages)
@@ -101,7 +110,7 @@ class PromptMaker:
             notes=[*plan.notes, *asked.notes],
             streamed=asked.stream,
             # A server that keeps to forms needs no waiting for the end.
-            held=form is not None and not self._device.llm.info.capabilities.formats,
+            held=isinstance(demand, Form) and not self._device.llm.info.capabilities.formats,
             draft_tokens=asked.draft_tokens or self._defaults.draft_tokens,
             aggregator=self._aggregator(asked.aggregator, plan),
             among=plan.among,

@@ -34,6 +34,7 @@ _ERRORS = {
     422: "The LLM's server refuses the request, or the answer misses the form asked for.",
     429: "There is no room; `Retry-After` says when to come back.",
     503: "No LLM makes a token.",
+    507: "There is no room on the disk for a prompt in the background.",
 }
 
 
@@ -45,13 +46,14 @@ class Operation:
         path: as Starlette writes it.
         summary: what it does, in a sentence.
         endpoint: does it.
-        answer: type of the answer.
+        answer: type of the answer; several, where it depends on who asks.
         method: of HTTP.
         body: type of the request's body; None for none.
         events: types of the events, where the answer may be streamed.
         streamed_as: media type of a streamed answer.
+        answered_as: media type of an answer that is not streamed.
+        accepted: type of the answer to what is done later, with status 202; None where none is.
         errors: statuses of what can go wrong, beside a missing key.
-        answered_as: media type of a whole answer.
         open: whether it asks for no key.
     """
 
@@ -63,8 +65,9 @@ class Operation:
     body: Any = None
     events: tuple[Any, ...] = ()
     streamed_as: str = "text/event-stream"
-    errors: tuple[int, ...] = ()
+    accepted: Any = None
     answered_as: str = "application/json"
+    errors: tuple[int, ...] = ()
     open: bool = False
 
 
@@ -72,9 +75,8 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of an API."""
     types = []
     for operation in operations:
-        types += [operation.answer, *operation.events, error_type(operation.path)]
-        if operation.body is not None:
-            types.append(operation.body)
+        types += [*_answers(operation), *operation.events, error_type(operation.path)]
+        types += [kind for kind in (operation.body, operation.accepted) if kind is not None]
     types = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     of = dict(zip(types, schemas, strict=True))
@@ -96,8 +98,14 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
+def _answers(operation: Operation) -> tuple[Any, ...]:
+    return operation.answer if isinstance(operation.answer, tuple) else (operation.answer,)
+
+
 def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    content = {operation.answered_as: {"schema": of[operation.answer]}}
+    schemas = [of[answer] for answer in _answers(operation)]
+    answered = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    content = {operation.answered_as: {"schema": answered}}
     error = error_type(operation.path)
     if operation.events:
         # OpenAPI 3.1 has no words for events, so their types stand beside the text.
@@ -113,6 +121,11 @@ def _operation(operation: Operation, of: dict[Any, dict[str, Any]]) -> dict[str,
         "summary": operation.summary,
         "responses": {"200": {"description": "As asked.", "content": content}},
     }
+    if operation.accepted is not None:
+        described["responses"]["202"] = {
+            "description": "It is done later.",
+            "content": {"application/json": {"schema": of[operation.accepted]}},
+        }
     errors = operation.errors if operation.open else (401, *operation.errors)
     for status in sorted(errors):
         described["responses"][str(status)] = {

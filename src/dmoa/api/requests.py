@@ -98,6 +98,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
         aggregator: name or id of the device that writes the answer.
         local_only: nothing of the prompt leaves this device, whatever the model says.
         patience: mean service times that a surely right answer may cost, work times price.
+        background: nobody waits: the prompt is kept on the disk, and its answer fetched later.
     """
 
     progress: bool = False
@@ -108,6 +109,7 @@ class Extension(msgspec.Struct, forbid_unknown_fields=True):
     aggregator: Annotated[str, Meta(min_length=1, max_length=LIMITS.name_characters)] | None = None
     local_only: bool = False
     patience: Patience | None = None
+    background: bool = False
 
 
 class ChatRequest(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""`dmoa plan`: which M and k a set of devices can afford."""
+"""`dmoa plan`: which M and k a set of devices can afford, and what the law will do with them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,14 @@ def plan(
     key: Key = None,
     layers: Annotated[int | None, Option(help="M; a table of several without it.")] = None,
     proposers: Annotated[int | None, Option(help="k; a table of several without it.")] = None,
+    skills: Annotated[
+        str | None,
+        Option(help="What the law will do: share of right answers of each device's LLM, 0.8,0.5."),
+    ] = None,
+    committee: Annotated[
+        list[str] | None,
+        Option(help="With --skills: M,K=QUALITY of a committee; may repeat. E.g. 1,3=0.84"),
+    ] = None,
     cv: Annotated[
         float, Option(help="Coefficient of variation of the service times; 1 is exponential.")
     ] = 1.0,
@@ -48,7 +56,10 @@ def plan(
     picture: Annotated[Path | None, Option(help="Load against latency (.png, .svg, .pdf).")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Plan M and k: load, verdict, latency, queue, and the largest that keep your bounds."""
+    """Plan M and k: load, verdict, latency, queue, and the largest that keep your bounds.
+
+    With --skills: what the law will do, the mix of plans, quality, latency and loads.
+    """
     from dmoa.cli.output import print_json, stdout
     from dmoa.cli.tables import print_table
     from dmoa.report.plans import plan_picture, plan_table, verdict
@@ -63,6 +74,11 @@ def plan(
     if (layers is None) != (proposers is None):
         raise UsageError("--layers and --proposers go together; give both, or none for a table")
     given = _devices(node, key, alpha, rate, devices)
+    if skills is not None:
+        _foretell(given, skills, committee or [], as_json)
+        return
+    if committee:
+        raise UsageError("--committee says what the law may choose; give --skills too")
 
     def memory(found: Plan) -> float | None:
         if found.queue_mean is None:
@@ -88,6 +104,39 @@ def plan(
         return
     print_table(plan_table(plans, [memory(p) for p in plans]))
     stdout().print(verdict(plans, latency=latency, p95=p95, queue=queue))
+
+
+def _foretell(given: dict[str, Any], skills: str, committee: list[str], as_json: bool) -> None:
+    """What the law will do, instead of which M and k fit."""
+    from dmoa.cli.output import print_json, stdout
+    from dmoa.cli.tables import print_table
+    from dmoa.report.outlook import device_table, sentences
+    from dmoa.simulation.law.outlook import outlook
+
+    said = parse_numbers("--skills", skills)
+    count = given.pop("devices")
+    sizes = [len(v) for v in given.values() if not isinstance(v, int | float)]
+    alone = said if isinstance(said, list) else [said or 0.0] * (count or max(sizes, default=1))
+    if count is not None and count != len(alone):
+        raise UsageError(f"--skills are {len(alone)}, but there are {count} devices; one each")
+    committees = dict(map(_committee, committee))
+    found = outlook(skills=alone, committees=committees, **given)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    if found.loads:
+        print_table(device_table(found))
+    stdout().print(sentences(found))
+
+
+def _committee(text: str) -> tuple[tuple[int, int], float]:
+    """M, k and quality of a committee."""
+    try:
+        size, quality = text.split("=")
+        M, k = size.split(",")
+        return (int(M), int(k)), float(quality)
+    except ValueError:
+        raise UsageError(f"--committee is {text!r}; use M,K=QUALITY, like 1,3=0.84") from None
 
 
 def _devices(

@@ -54,6 +54,7 @@ class Device:
         first_token_seconds: an LLM may take so long to begin an answer.
         stall_seconds: an LLM that has begun and says nothing for so long has failed.
         silence_seconds: a peer that says nothing for so long is hung.
+        experience: what it has learnt of drafts before; grows.
         joined, vanished: are called with the card of each device that comes, or is not to be
             seen any more.
     """
@@ -71,6 +72,7 @@ class Device:
         first_token_seconds: float = DEFAULTS.first_token_seconds,
         stall_seconds: float = DEFAULTS.stall_seconds,
         silence_seconds: float = DEFAULTS.silence_seconds,
+        experience: Experience | None = None,
         joined: Callable[[Card], None] = lambda card: None,
         vanished: Callable[[Card], None] = lambda card: None,
     ) -> None:
@@ -114,7 +116,7 @@ class Device:
             heartbeat_seconds=heartbeat(silence_seconds),
         )
         self.health = Health(self.inferences)
-        self.experience = Experience()
+        self.experience = experience or Experience()
         self.open_prompts = 0
         self.draining = False
         self.idle_work: set[asyncio.Task[None]] = set()  # ended when a prompt of the owner comes

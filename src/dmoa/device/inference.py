@@ -173,6 +173,8 @@ class InferenceService:
             characters_cut=packed.characters_cut,
             reasoning=whole.reasoning,
             notes=[note[: LIMITS.note_characters] for note in end.notes[: LIMITS.notes]],
+            # Nobody asked for what is longer than a stop may be.
+            stopped_by=(end.stopped_by or "")[: LIMITS.stop_characters] or None,
         )
 
     def _measure(self, seconds: float, finished: float, response: "_Response") -> None:

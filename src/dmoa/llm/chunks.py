@@ -18,6 +18,7 @@ class Chunk(msgspec.Struct):
         reasoning: what the server says was thought.
         calls: parts of tool calls, as they were sent.
         finish: why the answer ends, if it ends.
+        stopped_by: the stop that ended it, where the server says which (vLLM, SGLang).
         usage: tokens, if they are told.
         note: how far the server is, for people.
         error: the object that says what went wrong.
@@ -27,6 +28,7 @@ class Chunk(msgspec.Struct):
     reasoning: str = ""
     calls: Any = None
     finish: str | None = None
+    stopped_by: str | None = None
     usage: Usage | None = None
     note: str = ""
     error: Any = None
@@ -43,6 +45,9 @@ def openai_chunk(data: dict[str, Any], name: str = "") -> Chunk:
             continue
         if finish := choice.get("finish_reason"):
             chunk.finish = str(finish)
+            # Numbers are ids of tokens: the model's own end, or one that it may not write.
+            named = choice.get("stop_reason") or choice.get("matched_stop")
+            chunk.stopped_by = named if isinstance(named, str) else None
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             delta = choice.get("message")  # a whole answer in one chunk

@@ -40,6 +40,7 @@ class Habits(msgspec.Struct, frozen=True):
         alternate: user and assistant must take turns.
         images: whether it takes images; None until it is known.
         audio: the same of sound.
+        tools: whether the model's template has a place for them; None until it is known.
         stream_options: whether it knows that parameter.
         limit_name: what it calls the bound of an answer.
         room: it refuses a `max_tokens` that its window has no room for; so many tokens are left
@@ -51,6 +52,7 @@ class Habits(msgspec.Struct, frozen=True):
     alternate: bool = False
     images: bool | None = None
     audio: bool | None = None
+    tools: bool | None = None
     stream_options: bool = True
     limit_name: str = "max_tokens"
     room: int | None = None

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import ipaddress
 import ssl
+import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ import msgspec
 from dmoa.errors import LLMBroken, LLMUnavailable, UsageError
 from dmoa.llm.events import parse
 from dmoa.llm.faults import Fault, ServerRefused, read_fault
+from dmoa.llm.packed import Unpacker
 
 CONNECT_SECONDS = 5.0
 ASK_SECONDS = 10.0
@@ -203,9 +205,19 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
 
 
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[bytes]:
+    """The bytes of an answer; gzip, which nobody asked for, may have several members."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
     try:
+        if encoding in ("gzip", "x-gzip"):
+            unpacker = Unpacker()
+            async for chunk in response.aiter_raw():
+                for piece in unpacker.feed(chunk):
+                    yield piece
+            return
         async for chunk in response.aiter_bytes():
             yield chunk
+    except zlib.error as error:
+        raise LLMBroken(f"its answer is not {encoding}: {error}") from None
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         raise LLMBroken(f"the answer broke off: {_reason(error)}") from None
 

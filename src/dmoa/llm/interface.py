@@ -54,11 +54,13 @@ class End(msgspec.Struct, frozen=True):
         finish_reason: `tool_calls` whenever there were calls.
         notes: what was changed on the way to the model, in sentences: images that it does not
             take, a `max_tokens` that was lowered, parameters that it does not know.
+        stopped_by: the stop that ended it, where the server says which.
     """
 
     finish_reason: FinishReason
     usage: Usage
     notes: list[str] = []
+    stopped_by: str | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):

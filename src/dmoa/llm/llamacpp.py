@@ -143,6 +143,10 @@ def _start(path: Path, key: str, context_length: int, threads: int) -> tuple[obj
     params.verbosity = 0
     params.ui = False
     params.api_keys = [key]
+    # Vectors beside answers, which stay the same. The last token's: the others want a text in one
+    # batch, and by default models that chat have none.
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:

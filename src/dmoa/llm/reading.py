@@ -39,6 +39,7 @@ class Reading:
         self._calls = CallReader()
         self._text, self._thought = SurrogateJoiner(), SurrogateJoiner()
         self._finish: str | None = None
+        self._stopped_by: str | None = None
         self._usage: Usage | None = None
         self._characters = self._reasoning_characters = 0
         self._inside: list[
@@ -106,7 +107,11 @@ class Reading:
         if self._splitter.recanted:
             self.opens_thinking = True
         told = finish_reason(self._finish)
-        yield End("tool_calls" if self._calls else told, self._counted(estimate))
+        yield End(
+            "tool_calls" if self._calls else told,
+            self._counted(estimate),
+            stopped_by=self._stopped_by,
+        )
 
     def _chunk(self, event: Event) -> Chunk:
         chunk = self._dialect.chunk(event)
@@ -116,6 +121,7 @@ class Reading:
                 raise ServerRefused(fault)
             raise LLMBroken(f"it failed in the middle of its answer: {fault.words}")
         self._finish = chunk.finish or self._finish
+        self._stopped_by = chunk.stopped_by or self._stopped_by
         self._usage = chunk.usage or self._usage
         return chunk
 

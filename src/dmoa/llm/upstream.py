@@ -79,7 +79,7 @@ class Upstream:
         self._always = dict(always or {})
         able = info.capabilities
         self._habits = msgspec.structs.replace(
-            dialect.habits(), images=able.vision, audio=able.audio
+            dialect.habits(), images=able.vision, audio=able.audio, tools=able.tools
         )
         self._opens_thinking = False
         self._believed_at: float | None = None

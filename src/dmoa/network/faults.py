@@ -32,7 +32,20 @@ class FaultyNetwork:
         self.mean_delay = 0.0
         self.loss = 0.0
         self.cut: set[str] = set()
-        self.hung = False
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+
+    @property
+    def hung(self) -> bool:
+        """See the class."""
+        return not self._goes_on.is_set()
+
+    @hung.setter
+    def hung(self, hangs: bool) -> None:
+        if hangs:
+            self._goes_on.clear()
+        else:
+            self._goes_on.set()
 
     async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
         """See `Network.open`."""
@@ -47,8 +60,7 @@ class FaultyNetwork:
                     send(held.pop(0))
 
             await serve(payload, hold)
-            while self.hung:
-                await asyncio.sleep(0.1)
+            await self._goes_on.wait()
             for data in held:
                 send(data)
 

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from dmoa.api.app import make_app
 from dmoa.api.making import PromptDefaults
 from dmoa.api.server import ApiServer, bind
+from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
 from dmoa.device.device import Device
 from dmoa.device.examinations import Examinations
@@ -26,10 +27,11 @@ from dmoa.network.messages import Card
 from dmoa.network.probe import default_endpoints
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.identity import Identity, load_identity
-from dmoa.node.kept import KeptExaminations
 from dmoa.node.known import KnownPeers
 from dmoa.node.settings import Settings
+from dmoa.node.storage import storage
 from dmoa.node.upkeep import Upkeep
+from dmoa.protocol.experience import Experience
 from dmoa.standings.examiner import Examiner
 from dmoa.trust import personal, public
 
@@ -89,6 +91,7 @@ async def _running(
     async with contextlib.AsyncExitStack() as stack:
         identity = load_identity(state)
         stack.enter_context(_only_user_of(state))
+        stored = await stack.enter_async_context(storage(state, say))
         listener = bind(host, port)
         stack.callback(listener.close)
         llm = await make_llm(
@@ -108,19 +111,22 @@ async def _running(
 
         async with _choosing_ports():
             network = _network(settings, identity, known, say)
-            device = _device(settings, identity.id, llm, network, joined, say)
+            device = _device(
+                settings, identity.id, llm, network, joined, say, experience=stored.experience
+            )
             stack.push_async_callback(device.close)
             await device.start()
         configured = [link_address(address) for address in settings.connect]
         upkeep = Upkeep(identity.id, network, known, configured, say)
         stack.push_async_callback(upkeep.close)
         upkeep.start(device.peer_links)
-        kept = KeptExaminations(state / "examinations.json", say)
-        examiner = Examiner(identity.id, kept.load(), settings.budget)
-        examinations = Examinations(device, examiner, save=kept.save)
+        examiner = Examiner(identity.id, stored.examinations, settings.budget)
+        examinations = Examinations(device, examiner, save=stored.save_examinations)
         stack.push_async_callback(examinations.close)
         if settings.exams and not settings.local_only:
             examinations.start()
+        unattended = Unattended(stored.prompts, device)
+        stack.push_async_callback(unattended.close)
         app = make_app(
             device,
             committees=Committees(
@@ -142,7 +148,9 @@ async def _running(
             problems=lambda: upkeep.problems,
             origins=settings.api_origins,
             hosts=settings.api_hosts,
+            unattended=unattended,
         )
+        unattended.start()
         server = ApiServer(app, listener)
         server.start()
         stack.push_async_callback(server.close)
@@ -161,6 +169,8 @@ def _device(
     network: ZenohNetwork,
     joined: Callable[[Card], None],
     say: Say,
+    *,
+    experience: Experience,
 ) -> Device:
     return Device(
         device_id,
@@ -178,6 +188,7 @@ def _device(
         first_token_seconds=settings.first_token_seconds,
         stall_seconds=settings.stall_seconds,
         silence_seconds=settings.silence_seconds,
+        experience=experience,
         joined=joined,
         vanished=lambda card: say(f"{card.name} has left"),
     )

@@ -22,7 +22,7 @@ from pydantic_settings import (
 from dmoa.device.queue import Discipline
 from dmoa.errors import UsageError
 from dmoa.policies.law import LEAST_PATIENCE, MOST_PATIENCE, PATIENCE
-from dmoa.policies.limits import DEFAULTS, LIMITS
+from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
 from dmoa.protocol.aggregation import Aggregation, Method
 from dmoa.protocol.layer import LayerPolicy
 from dmoa.standings.schedule import Budget
@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     @property
     def policy(self) -> LayerPolicy:
         """How long layers wait."""
-        return LayerPolicy(self.deadline, self.quorum, self.grace)
+        doubt = 2 * heartbeat(self.silence_seconds)
+        return LayerPolicy(self.deadline, self.quorum, self.grace, doubt)
 
     @property
     def default_aggregation(self) -> Aggregation:

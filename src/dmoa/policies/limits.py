@@ -33,6 +33,11 @@ class Limits:
         connections: of clients to the HTTP API.
         prompts: records of prompts that are kept to be looked at.
         responses, responses_bytes: of the Responses API that are kept to go on from.
+        unattended, unattended_bytes: prompts that were accepted in the background, with their
+            answers; what has been over for longest is forgotten first.
+        unattended_seconds: for so long the answer of one is kept, while the device runs.
+        unattended_at_once: of them that are worked on.
+        store_bytes: of the file of all that a device keeps.
         cancels: task ids that are remembered because their cancel came first.
     """
 
@@ -59,6 +64,11 @@ class Limits:
     prompts: int = 256
     responses: int = 256
     responses_bytes: int = 64 * 2**20
+    unattended: int = 1000
+    unattended_bytes: int = 256 * 2**20
+    unattended_seconds: float = 7 * 86400.0
+    unattended_at_once: int = 4
+    store_bytes: int = 2**30
     cancels: int = 4096
 
 

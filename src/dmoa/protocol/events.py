@@ -70,13 +70,19 @@ class Restarted(msgspec.Struct, frozen=True, tag="restarted"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The prompt is answered; `text` is the whole answer."""
+    """The prompt is answered.
+
+    Attributes:
+        text: the whole answer.
+        stopped_by: the stop that ended it, where the LLM says which.
+    """
 
     text: str
     finish_reason: FinishReason
     record: PromptRecord
     tool_calls: list[ToolCallPart] | None = None
     reasoning: str = ""
+    stopped_by: str | None = None
 
 
 Event = (

@@ -7,6 +7,8 @@ done with the drafts afterwards.
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
 from dmoa.policies.limits import LIMITS
 from dmoa.selection import consensus, ranker
 from dmoa.selection.peers import PeerQuality
@@ -16,8 +18,19 @@ SHORT_WORDS = 15
 that doubts (46 % right where a vote is in 63, `docs/quality.md`), so these are voted on."""
 
 
+class KeptExperience(msgspec.Struct, frozen=True):
+    """What a device has learnt, as it is kept between its runs."""
+
+    quality: PeerQuality
+    own_was_best: list[bool]
+    hopeless_prompts: int
+
+
 class Experience:
     """What a device has learnt from the layers of its own prompts.
+
+    Args:
+        kept: what it had learnt before.
 
     Attributes:
         quality: of each LLM, by its device's id.
@@ -32,10 +45,15 @@ class Experience:
     EXPLORE = 10
     """While it is hopeless, every so-many-th prompt asks it all the same."""
 
-    def __init__(self) -> None:
-        self.quality = PeerQuality()
-        self._own_was_best: deque[bool] = deque(maxlen=100)
-        self._hopeless_prompts = 0
+    def __init__(self, kept: KeptExperience | None = None) -> None:
+        kept = kept or KeptExperience(PeerQuality(), [], 0)
+        self.quality = kept.quality
+        self._own_was_best: deque[bool] = deque(kept.own_was_best, maxlen=100)
+        self._hopeless_prompts = kept.hopeless_prompts
+
+    def kept(self) -> KeptExperience:
+        """What is kept of it."""
+        return KeptExperience(self.quality, list(self._own_was_best), self._hopeless_prompts)
 
     def learn(self, drafts: Sequence[str], devices: Sequence[str]) -> int:
         """Take in the drafts of a layer; returns the index of the best one.

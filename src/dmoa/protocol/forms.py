@@ -6,10 +6,14 @@ for once more when it is wrong, and never passed on as if it were right.
 
 import json
 import re
+import secrets
 from typing import Any
 
+import msgspec
+
 from dmoa.errors import RequestRefused
-from dmoa.protocol.conversation import Constraints
+from dmoa.protocol.conversation import Constraints, Message
+from dmoa.protocol.tasks import Answer, Task
 
 _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
 _SHOWN_CHARACTERS = 300
@@ -34,6 +38,22 @@ class Form:
         self._validator: Any = None
         if schema is not None:
             self._validator = _validator(schema)
+
+    def check(self, answer: Answer) -> tuple[Answer, str | None]:
+        """The answer as it should be, and what is wrong with it; what was cut is passed on."""
+        if answer.finish_reason != "stop" or answer.tool_calls:
+            return answer, None
+        text, fault = self.read(answer.text)
+        return msgspec.structs.replace(answer, text=text), fault
+
+    def again(self, task: Task, answer: Answer, fault: str) -> Task:
+        """The task once more, with what was wrong."""
+        messages = [
+            *task.messages,
+            Message(role="assistant", content=answer.text),
+            Message(role="user", content=REPAIR.format(fault=fault)),
+        ]
+        return msgspec.structs.replace(task, id=secrets.token_hex(16), messages=messages)
 
     def read(self, text: str) -> tuple[str, str | None]:
         """An answer, without the fence that models put around JSON, and what is wrong with it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dmoa.errors import DmoaError, RequestRefused
+from dmoa.policies.limits import DEFAULTS
 from dmoa.policies.proposers import draw_uniform
 from dmoa.protocol.events import Draft, Event, LayerFinished, LayerStarted, ProposerFailed
 from dmoa.protocol.ledger import PREVIEW_CHARACTERS, Ledger, preview
@@ -30,11 +31,14 @@ class LayerPolicy:
         deadline: seconds from the start of a layer.
         quorum: share of the k+1 responses, rounded up to at least one.
         grace: seconds after the quorum.
+        doubt: seconds without a word after which another device is asked beside a proposer, and
+            whoever answers first counts; two heartbeats, so that a word late is no reason.
     """
 
     deadline: float = 600.0
     quorum: float = 0.75
     grace: float = 120.0
+    doubt: float = 2 * DEFAULTS.heartbeat_seconds
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Layer:
         self._record = LayerRecord(number, [])
         self._drafts: dict[int, Proposal] = {}  # by the place of their inference in the record
         self._running: dict[asyncio.Task[str], InferenceRecord] = {}
+        self._beside: dict[asyncio.Task[str], asyncio.Task[str]] = {}  # both ways
         self._ended: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
         peers = [peer for peer in committee.peers() if among is None or peer in among]
         self._own = [committee.own_id] if among is None or committee.own_id in among else []
@@ -96,7 +101,9 @@ class Layer:
         # A random order: the first k are the proposers, the rest stand by to replace them.
         order = list(range(len(peers)))
         draw_uniform(order, [random_generator.random() for _ in order], len(order))
-        self._spare = [peers[i] for i in order]
+        # Whoever failed in an earlier layer comes last: one that hangs would cost each layer.
+        failed = {p.replaces for layer in ledger.record.layers for p in layer.proposers}
+        self._spare = sorted((peers[i] for i in order), key=failed.__contains__)
 
     async def run(self) -> list[Proposal]:
         """Ask the proposers; returns their drafts in the order in which they were asked."""
@@ -130,8 +137,14 @@ class Layer:
             async with asyncio.timeout_at(ends) as deadline:
                 while self._running:
                     proposing = await self._ended.get()
+                    if proposing not in self._running:
+                        continue  # the one beside it was first
                     if error := proposing.exception():
-                        self._replace(self._running.pop(proposing), error)
+                        inference = self._running.pop(proposing)
+                        if self._beside.get(proposing) in self._running:
+                            self._fail(inference, error)  # its place is taken already
+                        else:
+                            self._replace(inference, error)
                         continue
                     self._keep(proposing)
                     if len(self._drafts) == quorum and self._running:
@@ -139,20 +152,47 @@ class Layer:
                         deadline.reschedule(min(ends, grace))
         except TimeoutError:  # what is there has to do, to the last moment
             for proposing in [t for t in self._running if t.done()]:
+                if proposing not in self._running:
+                    continue
                 if error := proposing.exception():
                     self._fail(self._running.pop(proposing), error)
                 else:
                     self._keep(proposing)
 
-    def _ask(self, inference: InferenceRecord) -> None:
-        proposing = asyncio.create_task(self._propose(inference, self._make_task(inference.device)))
+    def _ask(self, inference: InferenceRecord) -> asyncio.Task[str]:
+        heard = [self._ledger.now()]
+        task = self._make_task(inference.device)
+        proposing = asyncio.create_task(self._propose(inference, task, heard))
         proposing.add_done_callback(self._ended.put_nowait)
         self._running[proposing] = inference
+        if inference.device != self._committee.own_id:  # it has no way to go
+            self._doubt(proposing, heard)
+        return proposing
+
+    def _doubt(self, proposing: asyncio.Task[str], heard: list[float]) -> None:
+        """Ask another device beside a proposer that has said nothing for long.
+
+        Args:
+            proposing: the proposer's work.
+            heard: holds when it has said something last.
+        """
+        if proposing not in self._running or proposing.done() or proposing in self._beside:
+            return
+        left = heard[0] + self._policy.doubt - self._ledger.now()
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self._doubt, proposing, heard)
+        elif (instead := self._next_spare(self._running[proposing])) is not None:
+            other = self._ask(instead)
+            self._beside.update({proposing: other, other: proposing})
+            self._tell(ProposerFailed(self._number, self._running[proposing], instead))
 
     def _keep(self, proposing: asyncio.Task[str]) -> None:
         inference = self._running.pop(proposing)
         place = self._record.proposers.index(inference)
         self._drafts[place] = Proposal(inference.device, proposing.result())
+        if (other := self._beside.get(proposing)) in self._running:
+            self._ledger.late(self._running.pop(other))
+            other.cancel()
 
     def _replace(self, inference: InferenceRecord, error: BaseException) -> None:
         """A proposer has failed: ask one that this layer has not yet asked, if there is any.
@@ -160,14 +200,22 @@ class Layer:
         What is wrong with a request is wrong everywhere, so nobody is asked instead.
         """
         self._fail(inference, error)
+        instead = None
+        if not isinstance(error, RequestRefused):
+            instead = self._next_spare(inference)
+            if instead is not None:
+                self._ask(instead)
+        self._tell(ProposerFailed(self._number, inference, instead))
+
+    def _next_spare(self, inference: InferenceRecord) -> InferenceRecord | None:
+        """A device that takes the place of another, if any is left."""
         here = self._committee.peers()
         self._spare = [device for device in self._spare if device in here]
-        instead = None
-        if self._spare and not isinstance(error, RequestRefused):
-            instead = self._ledger.open(self._spare.pop(0), replaces=inference.device)
-            self._record.proposers.append(instead)
-            self._ask(instead)
-        self._tell(ProposerFailed(self._number, inference, instead))
+        if not self._spare:
+            return None
+        instead = self._ledger.open(self._spare.pop(0), replaces=inference.device)
+        self._record.proposers.append(instead)
+        return instead
 
     def _fail(self, inference: InferenceRecord, error: BaseException) -> None:
         if not isinstance(error, DmoaError):
@@ -175,12 +223,13 @@ class Layer:
             log.error("proposer %s", inference.name, exc_info=error)
         self._ledger.failed(inference, error)
 
-    async def _propose(self, inference: InferenceRecord, task: Task) -> str:
+    async def _propose(self, inference: InferenceRecord, task: Task, heard: list[float]) -> str:
         """One draft, without the parts in which a model thinks aloud."""
         text = ""
 
         def hear(step: Step) -> None:
             nonlocal text
+            heard[0] = self._ledger.now()
             if isinstance(step, Piece) and step.text and len(text) < PREVIEW_CHARACTERS:
                 text += step.text
                 inference.preview = preview(text)

@@ -32,6 +32,11 @@ MEANWHILE_SECONDS = 0.05
 """After so long the next step's inferences are under way, and there is time to learn."""
 
 
+def new_prompt_id() -> str:
+    """The id of one more prompt."""
+    return f"prompt-{secrets.token_hex(12)}"
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What a user asks.
@@ -68,7 +73,7 @@ class Prompt:
     among: Sequence[str] | None = None
     local_only: bool = False
     plan: PlanRecord | None = None
-    id: str = field(default_factory=lambda: f"prompt-{secrets.token_hex(12)}")
+    id: str = field(default_factory=new_prompt_id)
 
     def tasks(self, own: str) -> dict[str, int]:
         """How many inferences it needs of each device that is certain, when nothing fails.

@@ -18,6 +18,7 @@ from dmoa.protocol.conversation import (
     FinishReason,
     Message,
     Sampling,
+    Stop,
     ToolCallPart,
     Usage,
 )
@@ -113,6 +114,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
         characters_cut: how many characters of the drafts did not fit the context window.
         reasoning: what the model thought aloud; no part of the text. Drafts come without it.
         notes: what was changed on the way to the model, in sentences.
+        stopped_by: the stop that ended it, where the LLM says which.
     """
 
     text: str
@@ -124,6 +126,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
     characters_cut: Count = 0
     reasoning: str = ""
     notes: Annotated[list[Note], Meta(max_length=LIMITS.notes)] = []
+    stopped_by: Stop | None = None
 
     def size(self) -> int:
         """Characters of the answer."""

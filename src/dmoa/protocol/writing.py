@@ -5,10 +5,7 @@ wrong, never replaced by prose, and never put together of two devices' words.
 """
 
 import random
-import secrets
-from collections.abc import Callable, Sequence
-
-import msgspec
+from collections.abc import Callable
 
 from dmoa.errors import (
     ContextExceeded,
@@ -18,11 +15,12 @@ from dmoa.errors import (
     QueueFull,
     RequestRefused,
 )
-from dmoa.protocol.conversation import Constraints, Message
+from dmoa.protocol.conversation import Constraints
 from dmoa.protocol.events import Aggregating, Event, Finished, Restarted, Text
-from dmoa.protocol.forms import REPAIR, form_of
+from dmoa.protocol.forms import Form
 from dmoa.protocol.ledger import Ledger
 from dmoa.protocol.records import InferenceRecord
+from dmoa.protocol.required import RequiredCall, demand_of
 from dmoa.protocol.tasks import Answer, Committee, Piece, Step, Task
 
 
@@ -61,10 +59,10 @@ class Writing:
         self._tell = tell
         self._make_task = make_task
         self._constrained = constraints is not None
-        self._form = form_of(constraints)
+        self._demand = demand_of(constraints)
         self._first = first
         self._streamed = streamed
-        self._held = held and self._form is not None
+        self._held = held and isinstance(self._demand, Form)
         self._begun = False  # whether the user has seen a part of the answer
         self._written = False  # whether there is a part, seen or held
         self._tried: list[str] = []
@@ -101,6 +99,7 @@ class Writing:
                 self._ledger.record,
                 answer.tool_calls,
                 answer.reasoning,
+                answer.stopped_by,
             )
         if self._constrained or not self._ledger.record.layers:
             raise self.verdict()
@@ -118,32 +117,42 @@ class Writing:
         return NobodyAnswered(f"no device could answer: {causes}")
 
     async def _write(self, device: str, inference: InferenceRecord) -> Answer:
-        """One device's answer, in the form that it must have."""
+        """One device's answer, as it must be."""
         self._begun = self._written = False
         task = self._make_task(device)
         answer = await self._infer(device, inference, task)
-        whole = answer.finish_reason == "stop" and not answer.tool_calls
-        if self._form is None or not whole:
+        if self._demand is None:
             return self._passed(answer)
-        text, fault = self._form.read(answer.text)
+        found, fault = self._demand.check(answer)
         if fault is not None and not (self._begun and self._streamed):
             self._ledger.note(f"{inference.name}: {fault}; it was asked once more")
             again = self._open(device, None)
-            answer = await self._infer(device, again, _repairing(task, answer.text, fault))
-            text, fault = self._form.read(answer.text)
+            answer = await self._infer(device, again, self._demand.again(task, answer, fault))
+            found, fault = self._demand.check(answer)
         if fault is not None:
             raise FormMissed(f"{inference.name}'s answer misses the form asked for: {fault}")
-        return self._passed(msgspec.structs.replace(answer, text=text))
+        return self._passed(found)
 
     async def _infer(self, device: str, inference: InferenceRecord, task: Task) -> Answer:
-        held = self._held or (self._form is not None and not self._is_own(device))
+        demand = self._demand
+        held = self._held or (isinstance(demand, Form) and not self._is_own(device))
+        waiting = Piece("")  # what there is before the call that must come
 
         def pass_on(step: Step) -> None:
             """What the aggregator says goes to the user as it comes."""
+            nonlocal waiting
             if isinstance(step, Piece):
                 self._written |= bool(step.text or step.tool_calls)
                 if held:
                     step = Piece("", reasoning=step.reasoning)
+                if isinstance(demand, RequiredCall) and not self._begun:
+                    waiting = waiting.then(Piece(step.text, step.tool_calls))
+                    called = demand.begins(step.tool_calls)
+                    step = Piece(
+                        waiting.text if called else "",
+                        waiting.tool_calls if called else None,
+                        step.reasoning,
+                    )
                 self._begun |= bool(step.text or step.tool_calls)
                 if step.size():
                     self._tell(Text(step.text, step.tool_calls, step.reasoning))
@@ -188,13 +197,3 @@ class Writing:
 
     def _is_own(self, device: str) -> bool:
         return device == self._committee.own_id
-
-
-def _repairing(task: Task, text: str, fault: str) -> Task:
-    """The task once more, with what was wrong."""
-    messages: Sequence[Message] = [
-        *task.messages,
-        Message(role="assistant", content=text),
-        Message(role="user", content=REPAIR.format(fault=fault)),
-    ]
-    return msgspec.structs.replace(task, id=secrets.token_hex(16), messages=list(messages))

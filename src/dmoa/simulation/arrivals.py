@@ -23,18 +23,22 @@ class Recorded:
         draws: the other devices asked, shape (prompts, M, k); None to draw them.
         services: seconds, shape (prompts, M + 1, k + 1), the owner's first; the last layer
             uses its first entry only; None to draw them.
+        plans: their numbers, -1 for a prompt that was refused, shape (prompts,); None to choose
+            them.
     """
 
     times: NDArray[np.float64]
     owners: NDArray[np.int32]
     draws: NDArray[np.int32] | None = None
     services: NDArray[np.float64] | None = None
+    plans: NDArray[np.int16] | None = None
 
     def to_arrivals(self) -> Arrivals:
         """For the kernel."""
         draws = np.zeros((0, 0, 0), np.int32) if self.draws is None else self.draws
         services = np.zeros((0, 0, 0)) if self.services is None else self.services
-        return Arrivals(self.times, self.owners, draws, services)
+        plans = np.zeros(0, np.int16) if self.plans is None else self.plans
+        return Arrivals(self.times, self.owners, draws, services, plans)
 
 
 def draw_arrivals(random: np.random.Generator, rates: Sequence[float], prompts: int) -> Arrivals:
@@ -48,7 +52,7 @@ def draw_arrivals(random: np.random.Generator, rates: Sequence[float], prompts: 
         shares = np.cumsum(rates) / total
         found = np.searchsorted(shares, random.random(prompts), side="right")
         owners = np.minimum(found, n - 1).astype(np.int32)
-    return Arrivals(times, owners, np.zeros((0, 0, 0), np.int32), np.zeros((0, 0, 0)))
+    return Recorded(times, owners).to_arrivals()
 
 
 class RecordedPrompt(msgspec.Struct):

@@ -119,17 +119,6 @@ class QueueTable(Table):
     """Cancel work that nobody needs."""
 
 
-class AdmissionTable(Table):
-    """Admission at the door; off without a target latency."""
-
-    target: Positive | None = None
-    """Admit prompts at the door for this latency, seconds."""
-    ladder: bool = False
-    """Lower M and k before refusing."""
-    age: NotNegative = 10.0
-    """Age of what devices know of each other at the door, in mean service times."""
-
-
 class FailuresTable(Table):
     """Devices that fail and come back; both means in seconds, off without them."""
 
@@ -166,7 +155,6 @@ class Scenario(Table):
     service: ServiceTable = ServiceTable()
     arrivals: ArrivalsTable = ArrivalsTable()
     queue: QueueTable = QueueTable()
-    admission: AdmissionTable = AdmissionTable()
     failures: FailuresTable = FailuresTable()
     law: LawTable | None = None
     plans: list[PlanTable] = []
@@ -185,21 +173,20 @@ class Scenario(Table):
 
     @property
     def is_plain(self) -> bool:
-        """Whether FCFS without bounds, cancellation, failures or admission is asked for."""
+        """Whether FCFS without plans, bounds, cancellation or failures is asked for."""
         return (
-            self.protocol.discipline == "fcfs"
+            self.law is None
+            and self.protocol.discipline == "fcfs"
             and self.protocol.quorum is None
             and self.queue.bound is None
-            and self.admission.target is None
             and self.failures.mean_up is None
         )
 
     @property
     def is_bounded(self) -> bool:
         """Whether queues cannot grow for ever, whatever the load."""
-        if self.law is not None:
-            return self.law.kind != "fixed"
-        return self.queue.bound is not None or self.admission.target is not None
+        priced = self.law is not None and self.law.kind != "fixed"
+        return priced or self.queue.bound is not None
 
     def to_network(self) -> QueueingNetwork:
         """The network, in the terms of the theory.

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 _MOST_BINS = 5000
 _BOUNDED_LOAD = 0.9
+_PRICED_LOAD = 0.75  # five relaxation times are then as many memories of the law's fairness
 
 
 @dataclass(frozen=True)
@@ -161,27 +162,21 @@ def run_replications(
     load = policy_load(scenario, network)
     # A burst and bounded queues always have a steady state.
     stable = load < 1 or scenario.is_bounded or scenario.arrivals.law != "poisson"
-    calm, warmup = load, scenario.run.warmup
+    # Bounds hold the load of what is admitted below 1.
+    calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
+    if scenario.law is not None and scenario.law.kind == "price":
+        calm = min(load, _PRICED_LOAD)
+    warmup = scenario.run.warmup
     if warmup is None:
-        warmup = 0
-        if stable:
-            # Bounds hold the load of what is admitted below 1.
-            calm = min(load, _BOUNDED_LOAD) if scenario.is_bounded else load
-            warmup, _ = warmup_prompts(network, calm, squared_cv(scenario))
-    run: Callable[..., Replication]
-    if scenario.law is not None:
-        from dmoa.simulation.law.engine import compile_law, replicate_law
-
-        run = replicate_law
-        compile_law()
-    elif scenario.is_plain:
-        run = replicate
+        warmup = warmup_prompts(network, calm, squared_cv(scenario))[0] if stable else 0
+    run: Callable[..., Replication] = replicate
+    if scenario.is_plain:
         compile_kernel()
     else:
-        from dmoa.simulation.events.engine import compile_detailed, replicate_detailed
+        from dmoa.simulation.events.engine import compile_events, replicate_events
 
-        run = replicate_detailed
-        compile_detailed()
+        run = replicate_events
+        compile_events()
     seeds = np.random.SeedSequence(scenario.run.seed).spawn(scenario.run.replications)
     done = [0.0] * len(seeds)
     stopped = threading.Event()

@@ -25,6 +25,8 @@ from dmoa.standings.decision import LEAST_ASKED, Card, plan_subject
 from dmoa.standings.outcomes import Record, Standings, paired
 
 DAY = 86400.0
+LONGEST_GAPS = 50.0
+"""An exponential gap of so many means is never drawn."""
 KNOWN_WELL = 60.0
 """Outcomes, faded, after which a subject is known well enough."""
 HOPELESS = 0.05
@@ -143,7 +145,8 @@ class Schedule:
             seconds: mean service time of each device, where known.
             users: the user's own questions, in ascending order.
         """
-        if now < self.state.not_before or self.own not in idle:
+        longest = LONGEST_GAPS * self.budget.gap  # later than that: the clock was set back
+        if now < self.state.not_before < now + longest or self.own not in idle:
             return None
         self._forget(now)
         service = seconds or {}
@@ -231,12 +234,14 @@ class Schedule:
             self.state.spent.setdefault(device, []).append((now, seconds))
 
     def _forget(self, now: float) -> None:
-        """Drop what is more than a day old, and devices beyond a bound."""
+        """Drop what is more than a day old or cannot be yet, and devices beyond a bound."""
         for kept in (self.state.spent, self.state.refusals, self.state.put):
             while len(kept) > REMEMBERED:
                 del kept[next(iter(kept))]
+        for who in [w for w, (_, until) in self.state.refusals.items() if until > now + DAY]:
+            del self.state.refusals[who]  # the clock was set back
         for device, spent in list(self.state.spent.items()):
-            self.state.spent[device] = [(at, s) for at, s in spent if at > now - DAY]
+            self.state.spent[device] = [(at, s) for at, s in spent if now - DAY < at <= now]
             if not self.state.spent[device]:
                 del self.state.spent[device]
 

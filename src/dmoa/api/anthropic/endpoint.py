@@ -58,8 +58,9 @@ class Messages:
             notes=wanted.notes(),
             stream=bool(wanted.stream),
         )
+        stops = wanted.stop_sequences or []
         return await self._prompts.answer(
-            request, asked, lambda name: MessageWriter(wanted.model, name)
+            request, asked, lambda name: MessageWriter(wanted.model, name, stops)
         )
 
     async def count(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from dmoa.protocol.conversation import Usage
 from dmoa.protocol.records import PromptRecord
 
-StopReason = Literal["end_turn", "max_tokens", "tool_use", "refusal"]
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal"]
 
 
 class TextBlock(msgspec.Struct, frozen=True, tag="text"):

@@ -1,6 +1,7 @@
 """An answer as a message of Anthropic's API."""
 
 import secrets
+from collections.abc import Sequence
 
 import msgspec
 
@@ -50,10 +51,12 @@ class MessageWriter(ServerSentWriter):
     Args:
         model: as the client called it.
         prompt_id: id of the prompt.
+        stops: texts that the client wants an answer to end before.
     """
 
-    def __init__(self, model: str, prompt_id: str) -> None:
+    def __init__(self, model: str, prompt_id: str, stops: Sequence[str] = ()) -> None:
         super().__init__()
+        self._stops = frozenset(stops)
         self._message = MessageObject(id=f"msg_{prompt_id.rpartition('-')[2]}", model=model)
         self._block: AnswerBlock | None = None  # the open one
         self._blocks = 0
@@ -71,10 +74,12 @@ class MessageWriter(ServerSentWriter):
         for call in whole_calls(finished.tool_calls or []):
             function = call.function
             content.append(ToolUseBlock(call.id or _id(), function.name, arguments_of(function)))
+        end = self._end(finished)
         return msgspec.structs.replace(
             self._message,
             content=content,
-            stop_reason=_REASONS[finished.finish_reason],
+            stop_reason=end.stop_reason,
+            stop_sequence=end.stop_sequence,
             usage=MessageUsage.of(finished.record.usage),
             dmoa=finished.record,
         )
@@ -105,9 +110,8 @@ class MessageWriter(ServerSentWriter):
             block = ToolUseBlock(call.id or _id(), call.function.name)
             lines += self._open(block) + self._delta(InputJsonDelta(call.function.arguments))
         lines += "".join(self._say(words) for words in self._after) + self._close()
-        reason = _REASONS[finished.finish_reason]
         usage = MessageUsage.of(finished.record.usage)
-        lines += tagged(MessageDelta(MessageEnd(reason), usage, finished.record))
+        lines += tagged(MessageDelta(self._end(finished), usage, finished.record))
         return lines + tagged(MessageStop())
 
     def waiting(self) -> str:
@@ -117,6 +121,12 @@ class MessageWriter(ServerSentWriter):
     def broken(self, error: ApiError) -> str:
         """See `Writer.broken`."""
         return f"event: error\ndata: {as_json(anthropic_error(error))}\n\n"
+
+    def _end(self, finished: Finished) -> MessageEnd:
+        """How it ends; another device may say what it likes of what stopped it."""
+        if finished.finish_reason == "stop" and finished.stopped_by in self._stops:
+            return MessageEnd("stop_sequence", finished.stopped_by)
+        return MessageEnd(_REASONS[finished.finish_reason])
 
     def _say(self, words: Text) -> str:
         lines = ""

@@ -2,8 +2,9 @@
 
 import time
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from dmoa import __version__
 from dmoa.api import models
@@ -23,6 +24,7 @@ from dmoa.api.ollama.request import (
     OllamaChatRequest,
     OllamaGenerateRequest,
     OllamaShowRequest,
+    plain_name,
 )
 from dmoa.api.ollama.writer import OllamaChatWriter, OllamaGenerateWriter, OllamaWriter
 from dmoa.api.openapi import ANSWERING, Operation
@@ -84,6 +86,14 @@ class Ollama:
             ),
             Operation("/api/ps", "The device's own model.", self.processes, OllamaProcesses),
             Operation("/api/version", "What is spoken here.", self.version, OllamaVersion),
+            Operation(
+                "/",
+                "A word of life, as Ollama's clients look for it.",
+                self.root,
+                str,
+                answered_as="text/plain",
+                open=True,
+            ),
         ]
 
     async def chat(self, request: Request) -> Response:
@@ -161,6 +171,12 @@ class Ollama:
         )
         return json_response(OllamaProcesses([running]))
 
+    async def root(self, request: Request) -> Response:
+        """Whether something is here, to programs; people with a browser find nothing here."""
+        if "text/html" in request.headers.get("accept", ""):
+            raise HTTPException(404)
+        return PlainTextResponse("Ollama is running")
+
     async def version(self, request: Request) -> Response:
         """What is spoken here."""
         return json_response(OllamaVersion(SPOKEN, __version__))
@@ -170,12 +186,11 @@ class Ollama:
         return self._prompts.device.llm.info.name
 
     def _model(self, name: str) -> str:
-        """A model as it is called here; Ollama's names without a tag mean `:latest`.
+        """A model as it is called here.
 
         Raises:
             ApiError: it is not there.
         """
-        if name != self._own:
-            name = name.removesuffix(":latest")
+        name = plain_name(name, self._own)
         models.parse(name, self._own)
         return name

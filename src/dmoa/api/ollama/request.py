@@ -228,6 +228,15 @@ class OllamaGenerateRequest(OllamaRequest, kw_only=True):
         return Constraints(response_format=wanted) if wanted else None
 
 
+def plain_name(name: str, own: str) -> str:
+    """A model as it is called here; Ollama's names without a tag mean `:latest`.
+
+    Args:
+        own: the device's own model.
+    """
+    return name if name == own else name.removesuffix(":latest")
+
+
 class OllamaShowRequest(msgspec.Struct):
     """Of which model details are wanted."""
 

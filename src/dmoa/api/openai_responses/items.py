@@ -1,5 +1,7 @@
 """The input of a response, item by item, as a conversation."""
 
+import secrets
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -8,15 +10,20 @@ from dmoa.api.errors import ApiError
 from dmoa.api.reading import message
 from dmoa.protocol.conversation import Message
 
-_KINDS = "message, function_call, function_call_output and reasoning"
+Item = dict[str, Any]
+"""An item as the API shows it; it has an id."""
+
+_REFERENCE = "item_reference"
+_PREFIXES = {"function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_KINDS = "message, function_call, function_call_output, reasoning and item_reference"
 
 
 class InputItem(msgspec.Struct):
     """One item; `type` says which fields it has.
 
     Attributes:
-        type: `message` where it is left out, `function_call`, `function_call_output` or
-            `reasoning`.
+        type: `message` where it is left out, `function_call`, `function_call_output`,
+            `reasoning`, or `item_reference`, which stands for the item of that id.
         role, content: of a message.
         call_id: of a call and of its output.
         name, arguments: of a call.
@@ -35,7 +42,60 @@ class InputItem(msgspec.Struct):
     summary: list[dict[str, Any]] | None = None
 
 
-def conversation(given: str | list[InputItem]) -> list[Message]:
+def resolved(
+    given: str | list[InputItem], find: Callable[[Collection[str]], Mapping[str, Item]]
+) -> list[InputItem]:
+    """An input item by item, with what is referred to in the places of references.
+
+    Args:
+        find: the items that are known, of some ids.
+
+    Raises:
+        ApiError: an item is not known any more.
+    """
+    if isinstance(given, str):
+        return [InputItem("message", "user", given)]
+    known = find({item.id for item in given if _refers(item) and item.id})
+    items = []
+    for number, item in enumerate(given):
+        if not _refers(item):
+            items.append(item)
+        elif (referred := known.get(item.id or "")) is not None:
+            items.append(msgspec.convert(referred, InputItem))
+        else:
+            raise ApiError(
+                404,
+                f"input[{number}]: item {str(item.id)[:100]!r} is none of the last ones that are"
+                " kept here; send the item itself",
+                code="item_not_found",
+            )
+    return items
+
+
+def _refers(item: InputItem) -> bool:
+    """Whether an item stands for another; its type may be left out."""
+    return item.type == _REFERENCE or (item.type is None and item.role is None and bool(item.id))
+
+
+def shown(items: list[InputItem]) -> list[Item]:
+    """Items of an input as the API shows them: each with a type and an id."""
+    made = []
+    for item in items:
+        fields = {name: value for name, value in msgspec.to_builtins(item).items() if value}
+        kind = fields.setdefault("type", "message")
+        fields.setdefault("id", f"{_PREFIXES.get(kind, 'msg')}_{secrets.token_hex(12)}")
+        if kind == "message" and isinstance(content := fields.get("content", ""), str):
+            said = "output_text" if item.role == "assistant" else "input_text"
+            fields["content"] = [{"type": said, "text": content}]
+        if kind == "function_call_output":
+            fields.setdefault("output", "")
+        if kind == "reasoning":
+            fields.setdefault("summary", [])
+        made.append({**fields, "status": "completed"})
+    return made
+
+
+def conversation(given: list[InputItem]) -> list[Message]:
     """The messages that an input stands for.
 
     What an assistant thinks, says and calls are items of their own there, and one message here.
@@ -43,8 +103,6 @@ def conversation(given: str | list[InputItem]) -> list[Message]:
     Raises:
         ApiError: an item makes no sense, or is of a kind that is not known here.
     """
-    if isinstance(given, str):
-        return [message("user", given)]
     reader = _Reader()
     for number, item in enumerate(given):
         reader.add(number, item)

@@ -1,19 +1,28 @@
 """The responses that are kept, so that the next request can go on from one: in memory, bounded."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 
 import msgspec
 
 from dmoa.api.errors import ApiError
+from dmoa.api.openai_responses.items import Item
 from dmoa.api.openai_responses.objects import ResponseObject
+from dmoa.api.openai_responses.output import output_items
 from dmoa.policies.limits import LIMITS
 from dmoa.protocol.conversation import Message
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A response, and the conversation up to its end, without instructions."""
+    """A response, and the conversation up to its end, without instructions.
+
+    Attributes:
+        items: what it was an answer to, item by item, those of responses before it too.
+        messages: the same and the answer, as devices read it.
+    """
 
     response: ResponseObject
+    items: list[Item]
     messages: list[Message]
 
 
@@ -28,6 +37,10 @@ class ResponseMemory:
         """How many there are."""
         return len(self._kept)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a response is there."""
+        return name in self._kept
+
     @property
     def size(self) -> int:
         """Bytes of all of them, about."""
@@ -36,7 +49,7 @@ class ResponseMemory:
     def keep(self, kept: Kept) -> None:
         """Keep a response."""
         name = kept.response.id
-        said = sum(message.size() for message in kept.messages)
+        said = 2 * sum(message.size() for message in kept.messages)  # as items, too
         self._kept[name] = kept
         self._sizes[name] = said + len(msgspec.json.encode(kept.response))
         while len(self._kept) > LIMITS.responses or self.size > LIMITS.responses_bytes:
@@ -56,6 +69,15 @@ class ResponseMemory:
                 code="response_not_found",
             )
         return self._kept[name]
+
+    def items(self, names: Collection[str]) -> dict[str, Item]:
+        """The items of these ids that came in or went out with a kept response."""
+        found: dict[str, Item] = {}
+        for kept in self._kept.values() if names else ():
+            for item in (*kept.items, *output_items(kept.response)):
+                if item["id"] in names:
+                    found[item["id"]] = item
+        return found
 
     def forget(self, name: str) -> None:
         """Keep a response no longer.

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from dmoa.protocol.conversation import Usage
 from dmoa.protocol.records import PromptRecord
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 
 class OutputText(msgspec.Struct, tag="output_text"):
@@ -133,6 +133,16 @@ class ResponseDeleted(msgspec.Struct, frozen=True):
     id: str
     object: Literal["response"] = "response"
     deleted: bool = True
+
+
+class ItemList(msgspec.Struct, frozen=True):
+    """A page of items."""
+
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal["list"] = "list"
 
 
 class Numbered(msgspec.Struct, kw_only=True):

@@ -4,6 +4,9 @@ import secrets
 import time
 from collections.abc import Iterator
 
+import msgspec
+
+from dmoa.api.openai_responses.items import Item
 from dmoa.api.openai_responses.objects import (
     ArgumentsDelta,
     ArgumentsDone,
@@ -52,6 +55,12 @@ class Output:
         self._open: OutputMessage | OutputReasoning | None = None
         self._at = 0  # where the open item stands
         self._calls: dict[int, tuple[int, OutputCall]] = {}
+
+    def whole(self, finished: Finished) -> None:
+        """The whole answer at once, of which nobody reads the events."""
+        text = Text(finished.text, finished.tool_calls, finished.reasoning)
+        for _ in (*self.piece(text), *self.end(finished)):
+            pass
 
     def piece(self, piece: Text) -> Iterator[Numbered]:
         """More of the answer."""
@@ -179,6 +188,12 @@ class Output:
                 yield ReasoningPartDone(item_id=name, output_index=at, part=thought)
         item.status = status
         yield OutputItemDone(output_index=at, item=item)
+
+
+def output_items(response: ResponseObject) -> list[Item]:
+    """The items of a response as an input has them."""
+    items: list[Item] = msgspec.to_builtins(response.output)
+    return items
 
 
 def _incomplete(reason: FinishReason) -> Incomplete:

@@ -69,8 +69,13 @@ class ResponsesRequest(msgspec.Struct):
         """
         if not self.input and self.previous_response_id is None:
             raise ApiError(400, "input is empty; send a text or items")
-        if self.background:
-            raise ApiError(400, "background responses are not known here; leave background out")
+        if self.background and self.store is False:
+            raise ApiError(400, "a background response is kept to be fetched; leave store out")
+        if self.background and self.stream:
+            raise ApiError(
+                400,
+                "a background response is not streamed here; fetch it by its id until it is over",
+            )
         for name in ("conversation", "prompt"):
             if getattr(self, name) is not None:
                 raise ApiError(

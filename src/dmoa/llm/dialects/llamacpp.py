@@ -52,6 +52,8 @@ class LlamaCppServer(Dialect):
         window = count(settings.get("n_ctx")) if isinstance(settings, dict) else 0
         modalities = props.get("modalities")
         modalities = modalities if isinstance(modalities, dict) else {}
+        able = props.get("chat_template_caps")
+        able = able if isinstance(able, dict) else {}
         template = str(props.get("chat_template") or "")
         return Description(
             window=window or model.window,
@@ -59,6 +61,7 @@ class LlamaCppServer(Dialect):
             capabilities=Capabilities(
                 vision=_flag(modalities.get("vision")),
                 audio=_flag(modalities.get("audio")),
+                tools=_flag(able.get("supports_tools")),
                 thinking=("think" in template.lower()) if template else None,
                 formats=True,  # by grammars, whatever the model
             ),
@@ -71,7 +74,13 @@ class LlamaCppServer(Dialect):
                 await server.ask("models/load", {"model": model})
 
     def request(self, outgoing: Outgoing) -> dict[str, Any]:
-        """With progress, which shows that a long prompt is being read."""
+        """With progress, which shows that a long prompt is being read.
+
+        Tools that the template has no place for are taken and left out without a word.
+        """
+        constraints = outgoing.constraints
+        if constraints is not None and constraints.tools and outgoing.habits.tools is False:
+            outgoing.note("the model's template has no place for tools, so it has not seen them")
         return {"return_progress": True, **super().request(outgoing)}
 
     async def count_tokens(

@@ -1,1 +1,1 @@
-"""Event by event: what FCFS alone cannot do, such as priorities, failures and admission."""
+"""Event by event: what FCFS alone cannot do, such as a choice of plans, priorities and failures."""

@@ -1,488 +1,369 @@
 """The compiled network event by event: for everything that first come first served is not.
 
-Owner-first service, bounded queues, cancellation, quorums, failures and admission all change
-what waits in a queue, so here every start and end of a task is an event. An order of magnitude
-slower than `kernel`; both agree on a plain trace (a test).
+A choice of plans, owner-first service, bounded queues, cancellation, quorums and failures all
+change what waits in a queue, so here every start and end of a task is an event. An order of
+magnitude slower than the plain kernel; both agree on a plain trace (a test).
 """
 
 import numpy as np
 
-from dmoa.policies import admission
-from dmoa.simulation.compiled import compiled, kept
+from dmoa.simulation.compiled import compiled, internal
+from dmoa.simulation.events.choice import USE_MEMORY, draw, plan_of, survey
+from dmoa.simulation.events.heap import add_event, remove_first_event
+from dmoa.simulation.events.queues import (
+    add_task,
+    drop_layer,
+    forget,
+    leave_queue,
+    owner_of,
+    publish,
+    start_services,
+    stop_service,
+)
 from dmoa.simulation.events.state import (
     ANSWERED,
-    BEFORE,
     BUSY,
-    DEVICE,
     DEVICE_FAILS,
     DEVICE_RETURNS,
     DONE,
     EVENTS,
     FAILED,
-    FREE,
-    FREE_TASK,
+    FIRST,
     FREE_TASKS,
     FULL,
-    GOSSIP,
-    LAYER,
-    LONGEST,
     LOST,
-    NEXT,
     NEXT_PROMPT,
-    OPEN,
+    NOBODY,
+    NOW,
+    ONE_FEWER,
     OVER,
     PAUSED,
-    PROMPT,
+    PRICE,
     QUEUED,
     REFUSED,
-    SERIAL,
     SERVED,
     SERVING,
-    SIBLING,
-    STATE,
     TASK_END,
-    TASKS,
-    VERSION,
+    UNMEASURED,
     WAITED,
     WAITING,
-    add_event,
-    remove_first_event,
 )
-from dmoa.simulation.fcfs.kernel import BACKLOG, WEIGHTED, draw_uniform, draw_weighted, keep_least
-from dmoa.simulation.random_numbers import exponential, service, uniform
-
-admits = kept(admission.admits)
-next_rung = kept(admission.next_rung)
+from dmoa.simulation.random_numbers import exponential, service
 
 
-@compiled()
-def _leave_queue(live, task):
-    """Unlink a waiting task from its device."""
-    tasks = live.tasks
-    device = tasks[task, DEVICE]
-    before, after = tasks[task, BEFORE], tasks[task, NEXT]
-    if before >= 0:
-        tasks[before, NEXT] = after
-    else:
-        live.heads[device] = after
-    if after >= 0:
-        tasks[after, BEFORE] = before
-    else:
-        live.tails[device] = before
-    live.waiting[device] -= 1
-    live.counts[QUEUED] -= 1
+@internal
+def _close(setting, live, prompt, fate, time):
+    """A prompt is answered, or given up, or was refused."""
+    one, owner = live.prompts[prompt], owner_of(setting, prompt)
+    one.fate = fate
+    one.closed = time
+    if one.layer >= 0:
+        live.devices[owner].still_to_do -= one.left
+        _promise(setting, live, prompt, -_own_tasks_to_come(setting, live, prompt), time)
+        drop_layer(setting, live, prompt, time)
+    one.left = 0
+    one.layer = -2
+    if prompt < setting.wanted:
+        live.counts[UNMEASURED] -= 1
 
 
-@compiled()
-def _forget(live, task):
-    """Give back the row of a task that is in no layer; its end, if still to come, is nobody's."""
-    live.tasks[task, STATE] = FREE
-    live.tasks[task, VERSION] += 1
-    live.tasks[task, NEXT] = live.counts[FREE_TASK]
-    live.counts[FREE_TASK] = task
-    live.counts[FREE_TASKS] += 1
+@internal
+def _own_tasks_to_come(setting, live, prompt):
+    """The owner's tasks of layers after the current one."""
+    one = live.prompts[prompt]
+    return setting.rules.layers[one.plan] - one.layer
 
 
-@compiled()
-def _next_task(live, owners, device, owner_first):
-    """The waiting task to serve: the first, or the owner's, or that of the guest whose turn it is.
-
-    Guests are served in turn: the one whose last service is longest ago.
-    """
-    task = live.heads[device]
-    if not owner_first:
-        return task
-    best, recency = task, np.int64(np.iinfo(np.int64).max)
-    while task >= 0:
-        origin = owners[live.tasks[task, PROMPT]]
-        if origin == device:
-            return task
-        if live.served[device, origin] < recency:
-            best, recency = task, live.served[device, origin]
-        task = live.tasks[task, NEXT]
-    return best
+@internal
+def _promise(setting, live, prompt, tasks, time):
+    """The owner of a prompt will have more own tasks, or fewer, than wait there."""
+    owner = owner_of(setting, prompt)
+    if tasks != 0:
+        publish(setting, live, owner, time)
+        live.devices[owner].promised += tasks
 
 
-@compiled()
-def _start_services(model, rules, live, owners, device, time):
-    """Fill the slots of a device from its queue."""
-    slots = model.first_slot[device + 1] - model.first_slot[device]
-    while live.up[device] and live.serving[device] < slots and live.waiting[device] > 0:
-        task = _next_task(live, owners, device, rules.owner_first)
-        _leave_queue(live, task)
-        live.tasks[task, STATE] = SERVING
-        live.serving[device] += 1
-        live.counts[SERVED] += 1
-        if rules.owner_first:
-            live.counts[SERIAL] += 1
-            live.served[device, owners[live.tasks[task, PROMPT]]] = live.counts[SERIAL]
-        add_event(live, time + live.seconds[task], TASK_END, task, live.tasks[task, VERSION])
-
-
-@compiled()
-def _take_out(model, rules, live, owners, task, time):
-    """Cancel a task wherever it is."""
-    device = live.tasks[task, DEVICE]
-    if live.tasks[task, STATE] == WAITING:
-        _leave_queue(live, task)
-        _forget(live, task)
-    elif live.tasks[task, STATE] == SERVING:
-        live.serving[device] -= 1
-        live.counts[SERVED] -= 1
-        _forget(live, task)
-        _start_services(model, rules, live, owners, device, time)
-
-
-@compiled()
-def _drop_layer(model, rules, live, owners, prompt, time):
-    """Cancel, or leave to run in vain, what is left of a prompt's current layer."""
-    task = live.first[prompt]
-    live.first[prompt] = -1
-    while task >= 0:
-        following = live.tasks[task, SIBLING]
-        live.tasks[task, SIBLING] = -1
-        if live.tasks[task, STATE] == OVER:
-            _forget(live, task)
-        elif rules.cancel:
-            _take_out(model, rules, live, owners, task, time)
-        else:
-            live.tasks[task, LAYER] = -1
-        task = following
-
-
-@compiled()
-def _close(model, rules, live, results, owners, prompt, fate, time):
-    """A prompt is answered, or given up."""
-    results.fates[prompt] = fate
-    results.closed[prompt] = time
-    live.work[owners[prompt]] -= live.left[prompt]
-    live.left[prompt] = 0
-    _drop_layer(model, rules, live, owners, prompt, time)
-    live.layer[prompt] = -2
-
-
-@compiled()
-def _add_task(model, rules, live, results, owners, prompt, device, seconds, time):
-    """A task comes to a device; False if the queue there is full."""
-    slots = model.first_slot[device + 1] - model.first_slot[device]
-    busy = live.serving[device] >= slots
-    if rules.bound > 0 and busy and live.waiting[device] >= rules.bound:
-        return False
-    task = live.counts[FREE_TASK]
-    tasks = live.tasks
-    live.counts[FREE_TASK] = tasks[task, NEXT]
-    live.counts[FREE_TASKS] -= 1
-    live.counts[QUEUED] += 1
-    tasks[task, PROMPT], tasks[task, LAYER] = prompt, live.layer[prompt]
-    tasks[task, DEVICE], tasks[task, STATE] = device, WAITING
-    tasks[task, NEXT], tasks[task, BEFORE] = -1, live.tails[device]
-    tasks[task, SIBLING] = live.first[prompt]
-    live.first[prompt] = task
-    live.seconds[task] = seconds
-    if live.tails[device] >= 0:
-        tasks[live.tails[device], NEXT] = task
-    else:
-        live.heads[device] = task
-    live.tails[device] = task
-    live.waiting[device] += 1
-    results.totals[TASKS] += 1
-    _start_services(model, rules, live, owners, device, time)
-    results.totals[LONGEST] = max(results.totals[LONGEST], live.waiting[device])
-    return True
-
-
-@compiled()
-def _draw(model, live, random, owner, k):
-    """Put up to k proposers that are there into `live.candidates`; returns how many."""
-    n = len(model.alphas)
-    count = 0
-    if len(model.first_candidate) == 0:
-        for device in range(n):
-            if device != owner and live.up[device]:
-                live.candidates[count] = device
-                count += 1
-    else:
-        for place in range(model.first_candidate[owner], model.first_candidate[owner + 1]):
-            device = model.candidates[place]
-            if live.up[device]:
-                live.candidates[count] = device
-                count += 1
-    k = min(k, count)
-    drawn = min(model.sample, count) if model.policy == BACKLOG else k
-    for place in range(drawn):
-        live.uniforms[place] = uniform(random)
-    candidates = live.candidates[:count]
-    if model.policy == WEIGHTED:
-        total = 0.0
-        for place in range(count):
-            live.costs[place] = 1 / model.alphas[candidates[place]]
-            total += live.costs[place]
-        draw_weighted(candidates, live.costs[:count], total, live.uniforms, k)
-        return k
-    draw_uniform(candidates, live.uniforms, drawn)
-    if model.policy == BACKLOG:
-        for place in range(drawn):
-            device = candidates[place]
-            tasks = live.waiting[device] + live.serving[device] + 1
-            live.costs[place] = tasks * model.alphas[device]
-        keep_least(candidates, live.costs, drawn, k)
-    return k
-
-
-@compiled()
-def _seconds(model, arrivals, random, prompt, layer, last, place, device):
+@internal
+def _seconds(setting, live, prompt, layer, place, device):
     """Service time of a task."""
-    if arrivals.services.shape[0] > 0:
-        return arrivals.services[prompt, layer, place]
-    kind = 0 if layer == 0 else (2 if last else 1)
-    drawn = service(model.law, model.parameter, model.samples, random)
+    model, recorded = setting.model, setting.arrivals.services
+    if recorded.shape[0] > 0:
+        return recorded[prompt, layer, place]
+    last = setting.rules.layers[live.prompts[prompt].plan]
+    kind = 0 if layer == 0 else (2 if layer == last else 1)
+    drawn = service(model.law, model.parameter, model.samples, live.random)
     return drawn * model.alphas[device] * model.lengths[kind]
 
 
-@compiled()
-def _start_layer(model, rules, arrivals, live, results, random, prompt, time):
+@internal
+def _find_others(setting, live, prompt, k, time):
+    """Put the proposers of a prompt's current layer into `chosen`: how many there are."""
+    owner, layer = owner_of(setting, prompt), live.prompts[prompt].layer
+    n = len(live.devices)
+    if setting.arrivals.draws.shape[0] > 0:
+        for place in range(k):
+            live.chosen[place] = setting.arrivals.draws[prompt, layer, place]
+        return k
+    if setting.rules.kind != PRICE:
+        return draw(setting, live, owner, k)
+    if layer > 0:  # the first layer's are those that the plan was priced with
+        survey(setting, live, owner, time, k)
+    count = 0
+    while count < k and live.costs[count] < np.inf:
+        live.chosen[count] = (owner + live.distances[count]) % n
+        count += 1
+    return count
+
+
+@internal
+def _start_layer(setting, live, prompt, time):
     """Send out the tasks of a prompt's current layer; a full queue fails the prompt."""
-    owners = arrivals.owners
-    owner, layer = owners[prompt], live.layer[prompt]
-    M, k = rules.rungs[results.rungs[prompt], 0], rules.rungs[results.rungs[prompt], 1]
-    last = layer == M
-    others = 0
-    if not last and k > 0:
-        if arrivals.draws.shape[0] > 0:
-            others = k
-            for place in range(k):
-                live.candidates[place] = arrivals.draws[prompt, layer, place]
-        else:
-            others = _draw(model, live, random, owner, k)
-    live.first[prompt] = -1
-    live.pending[prompt] = others + 1
-    live.missing[prompt] = max(0, others + 1 - rules.quorum) if rules.quorum and not last else 0
+    rules, one = setting.rules, live.prompts[prompt]
+    owner, layer = owner_of(setting, prompt), one.layer
+    last = layer == rules.layers[one.plan]
+    k = 0 if last else rules.proposers[one.plan]
+    others = _find_others(setting, live, prompt, k, time) if k > 0 else 0
+    one.first = -1
+    one.pending = others + 1
+    one.missing = max(0, others + 1 - rules.quorum) if rules.quorum > 0 and not last else 0
     # The tasks of proposers that are not there will never be done.
-    absent = (0 if last else k) - others
-    live.left[prompt] -= absent
-    live.work[owner] -= absent
+    one.left -= k - others
+    live.devices[owner].still_to_do -= k - others
+    home = rules.devices[one.plan] if rules.devices[one.plan] >= 0 else owner
     for place in range(others + 1):
-        device = owner if place == 0 else live.candidates[place - 1]
-        seconds = _seconds(model, arrivals, random, prompt, layer, last, place, device)
-        if not _add_task(model, rules, live, results, owners, prompt, device, seconds, time):
-            _close(model, rules, live, results, owners, prompt, FAILED, time)
+        device = home if place == 0 else np.int64(live.chosen[place - 1])
+        seconds = _seconds(setting, live, prompt, layer, place, device)
+        if not add_task(setting, live, prompt, device, seconds, time):
+            _close(setting, live, prompt, FAILED, time)
             return
 
 
-@compiled()
-def _task_done(model, rules, arrivals, live, results, random, prompt, time):
+@internal
+def _task_done(setting, live, prompt, time):
     """One task fewer in a prompt's current layer; start the next one, or answer."""
-    live.pending[prompt] -= 1
-    if live.pending[prompt] > live.missing[prompt]:
+    one = live.prompts[prompt]
+    one.pending -= 1
+    if one.pending > one.missing:
         return
-    owners = arrivals.owners
-    if live.layer[prompt] == rules.rungs[results.rungs[prompt], 0]:
-        results.latencies[prompt] = time - arrivals.times[prompt]
-        _close(model, rules, live, results, owners, prompt, ANSWERED, time)
+    if one.layer == setting.rules.layers[one.plan]:
+        one.latency = time - setting.arrivals.times[prompt]
+        _close(setting, live, prompt, ANSWERED, time)
         return
-    late = live.pending[prompt]
-    live.left[prompt] -= late
-    live.work[owners[prompt]] -= late
-    _drop_layer(model, rules, live, owners, prompt, time)
-    live.layer[prompt] += 1
-    _start_layer(model, rules, arrivals, live, results, random, prompt, time)
+    one.left -= one.pending
+    live.devices[owner_of(setting, prompt)].still_to_do -= one.pending
+    drop_layer(setting, live, prompt, time)
+    _promise(setting, live, prompt, ONE_FEWER, time)
+    one.layer += 1
+    _start_layer(setting, live, prompt, time)
 
 
-@compiled()
+@internal
 def _was_asked(live, prompt, device):
     """Whether a prompt's current layer has asked a device, whatever came of it."""
-    task = live.first[prompt]
+    task = live.prompts[prompt].first
     while task >= 0:
-        if live.tasks[task, DEVICE] == device:
+        if live.tasks[task].device == device:
             return True
-        task = live.tasks[task, SIBLING]
+        task = live.tasks[task].sibling
     return False
 
 
-@compiled()
-def _move_on(model, rules, arrivals, live, results, random, prompt, time):
+@internal
+def _move_on(setting, live, prompt, time):
     """A proposer of a prompt has gone: a device not yet asked takes its task, or nobody does."""
-    owners = arrivals.owners
-    owner = owners[prompt]
-    count = _draw(model, live, random, owner, len(model.alphas) - 1)
+    rules, one = setting.rules, live.prompts[prompt]
+    owner = owner_of(setting, prompt)
+    model = setting.model
+    if rules.devices[one.plan] >= 0:
+        _answer_alone(setting, live, prompt, time)
+        return
+    count = draw(setting, live, owner, len(model.alphas) - 1)
     for place in range(count):
-        device = live.candidates[place]
+        device = np.int64(live.chosen[place])
         if _was_asked(live, prompt, device):
             continue
-        drawn = service(model.law, model.parameter, model.samples, random)
-        seconds = drawn * model.alphas[device] * model.lengths[min(live.layer[prompt], 1)]
-        if _add_task(model, rules, live, results, owners, prompt, device, seconds, time):
+        drawn = service(model.law, model.parameter, model.samples, live.random)
+        seconds = drawn * model.alphas[device] * model.lengths[min(one.layer, 1)]
+        if add_task(setting, live, prompt, device, seconds, time):
             return
-    live.left[prompt] -= 1
-    live.work[owner] -= 1
-    _task_done(model, rules, arrivals, live, results, random, prompt, time)
+    one.left -= 1
+    live.devices[owner].still_to_do -= 1
+    _task_done(setting, live, prompt, time)
 
 
-@compiled()
-def _device_fails(model, rules, arrivals, live, results, random, device, time):
+@internal
+def _answer_alone(setting, live, prompt, time):
+    """The device that should have answered has gone: the owner's does, if a plan says how well."""
+    rules, owner = setting.rules, owner_of(setting, prompt)
+    for plan in range(len(rules.devices)):
+        committee = rules.devices[plan] < 0 and rules.layers[plan] == 0
+        if rules.devices[plan] == owner or committee:
+            live.prompts[prompt].plan = plan
+            live.prompts[prompt].pending -= 1
+            drop_layer(setting, live, prompt, time)
+            _start_layer(setting, live, prompt, time)
+            return
+    _close(setting, live, prompt, FAILED, time)
+
+
+@internal
+def _device_fails(setting, live, device, time):
     """Its own prompts are lost, and what it did for others moves to other devices."""
-    owners = arrivals.owners
-    live.up[device] = False
-    moved = -1
+    publish(setting, live, device, time)
+    live.devices[device].up = False
+    moved = NOBODY
     for task in range(len(live.tasks)):
-        state = live.tasks[task, STATE]
-        if live.tasks[task, DEVICE] == device and state in (WAITING, SERVING):
-            prompt, layer = live.tasks[task, PROMPT], live.tasks[task, LAYER]
+        row = live.tasks[task]
+        state = row.state
+        if row.device == device and state in (WAITING, SERVING):
+            prompt = row.prompt
             if state == WAITING:
-                _leave_queue(live, task)
+                leave_queue(live, task)
             else:
-                live.serving[device] -= 1
-                live.counts[SERVED] -= 1
-            if layer < 0:
-                _forget(live, task)
+                stop_service(live, device)
+            if row.layer < 0:
+                forget(live, task)
                 continue
-            live.tasks[task, STATE] = OVER
-            live.tasks[task, VERSION] += 1
-            if owners[prompt] != device:
-                live.chain[prompt] = moved
+            row.state = OVER
+            row.version += 1
+            if owner_of(setting, prompt) != device:
+                live.prompts[prompt].chain = moved
                 moved = prompt
-    for prompt in range(len(live.layer)):
-        if owners[prompt] == device and live.layer[prompt] >= 0:
-            _close(model, rules, live, results, owners, prompt, LOST, time)
+    for prompt in range(live.counts[NEXT_PROMPT]):
+        if owner_of(setting, prompt) == device and live.prompts[prompt].layer >= 0:
+            _close(setting, live, prompt, LOST, time)
     while moved >= 0:
-        if live.layer[moved] >= 0:
-            _move_on(model, rules, arrivals, live, results, random, moved, time)
-        moved = live.chain[moved]
-    add_event(live, time + rules.mean_down * exponential(random), DEVICE_RETURNS, device, 0)
+        if live.prompts[moved].layer >= 0:
+            _move_on(setting, live, moved, time)
+        moved = live.prompts[moved].chain
+    away = setting.rules.mean_down * exponential(live.random)
+    add_event(live, time + away, DEVICE_RETURNS, device, FIRST)
 
 
-@compiled()
-def _arrive(model, rules, arrivals, live, results, random, prompt, time):
-    """A prompt arrives at its owner's device: refuse it, or choose M and k and start."""
-    owner = arrivals.owners[prompt]
-    if not live.up[owner]:
-        results.fates[prompt], results.closed[prompt] = LOST, time
+@internal
+def _arrive(setting, live, prompt, time):
+    """A prompt arrives at its owner's device: it gets a plan, or is refused."""
+    rules, alphas = setting.rules, setting.model.alphas
+    owner, one = owner_of(setting, prompt), live.prompts[prompt]
+    if not live.devices[owner].up:
+        _close(setting, live, prompt, LOST, time)
         return
-    if rules.target > 0:
-        mean_alpha = model.alphas.mean()
-        mean_work = live.clock[1]
-        if len(rules.rungs) > 1:
-            live.rung[owner], live.calm[owner] = next_rung(
-                live.rung[owner], rules.thresholds, mean_work / rules.limit,
-                live.calm[owner], time, mean_alpha,
-            )  # fmt: skip
-        queue = live.waiting[owner] * model.alphas[owner]
-        work = live.work[owner] * mean_alpha
-        if not admits(mean_work, work, queue, rules.limit, rules.target, rules.rungs[0, 0]):
-            results.fates[prompt], results.closed[prompt] = REFUSED, time
-            return
-    results.rungs[prompt] = live.rung[owner]
-    M, k = rules.rungs[live.rung[owner], 0], rules.rungs[live.rung[owner], 1]
-    live.left[prompt] = (k + 1) * M + 1
-    live.work[owner] += live.left[prompt]
-    live.layer[prompt] = 0
-    _start_layer(model, rules, arrivals, live, results, random, prompt, time)
+    plan = plan_of(setting, live, prompt, time)
+    one.plan = plan
+    if plan < 0:
+        _close(setting, live, prompt, REFUSED, time)
+        return
+    M, k = rules.layers[plan], rules.proposers[plan]
+    seconds = (M + 1) * alphas[owner] + M * k * rules.mean
+    if rules.devices[plan] >= 0:
+        seconds = alphas[rules.devices[plan]]
+    if rules.fair:
+        memory, device = USE_MEMORY * rules.mean, live.devices[owner]
+        device.used = device.used * np.exp((device.used_at - time) / memory) + seconds
+        device.used_at = time
+    one.left = (k + 1) * M + 1
+    live.devices[owner].still_to_do += one.left
+    one.layer = 0
+    _promise(setting, live, prompt, M, time)
+    _start_layer(setting, live, prompt, time)
 
 
-@compiled()
-def _advance_clock(live, results, window, time):
+@internal
+def _advance_clock(setting, live, time):
     """Integrate what waits and what is served over the time that has passed."""
-    passed = min(time, window[1]) - max(live.clock[0], window[0])
+    window, sums = setting.window, live.sums
+    passed = min(time, window[1]) - max(sums[NOW], window[0])
     if passed > 0:
-        results.totals[WAITED] += passed * live.counts[QUEUED]
-        results.totals[BUSY] += passed * live.counts[SERVED]
-    live.clock[0] = time
+        sums[WAITED] += passed * live.counts[QUEUED]
+        sums[BUSY] += passed * live.counts[SERVED]
+    sums[NOW] = time
 
 
-@compiled()
-def _handle(model, rules, arrivals, live, results, random, time):
+@internal
+def _end(setting, live, task, time):
+    """A service ends."""
+    row = live.tasks[task]
+    prompt, device = row.prompt, row.device
+    one = live.prompts[prompt]
+    one.spent += row.seconds
+    publish(setting, live, device, time)
+    stop_service(live, device)
+    # As on a real device, what waits begins before the answer has led to anything.
+    start_services(setting, live, device, time)
+    if row.layer >= 0 and one.layer >= 0:
+        row.state = OVER
+        one.left -= 1
+        live.devices[owner_of(setting, prompt)].still_to_do -= 1
+        _task_done(setting, live, prompt, time)
+    else:
+        forget(live, task)
+
+
+@internal
+def _handle(setting, live, time):
     """The first event of the heap."""
-    kind, subject, version = live.events[0, 0], live.events[0, 1], live.events[0, 2]
+    event = live.events[0]
+    kind, subject, version = event.kind, event.subject, event.version
     remove_first_event(live)
     if kind == TASK_END:
-        if live.tasks[subject, VERSION] != version:
-            return  # cancelled
-        prompt, device = live.tasks[subject, PROMPT], live.tasks[subject, DEVICE]
-        wanted = live.tasks[subject, LAYER] >= 0 and live.layer[prompt] >= 0
-        results.spent[prompt] += live.seconds[subject]
-        live.serving[device] -= 1
-        live.counts[SERVED] -= 1
-        if wanted:
-            live.tasks[subject, STATE] = OVER
-        else:
-            _forget(live, subject)
-        if wanted:
-            owner = arrivals.owners[prompt]
-            live.left[prompt] -= 1
-            live.work[owner] -= 1
-            _task_done(model, rules, arrivals, live, results, random, prompt, time)
-        _start_services(model, rules, live, arrivals.owners, device, time)
+        if live.tasks[subject].version == version:  # else it was cancelled
+            _end(setting, live, subject, time)
     elif kind == DEVICE_FAILS:
-        _device_fails(model, rules, arrivals, live, results, random, subject, time)
-    elif kind == DEVICE_RETURNS:
-        live.up[subject] = True
-        add_event(live, time + rules.mean_up * exponential(random), DEVICE_FAILS, subject, 0)
+        _device_fails(setting, live, subject, time)
     else:
-        live.clock[1] = live.work.mean() * model.alphas.mean()
-        add_event(live, time + rules.age, GOSSIP, 0, 0)
+        publish(setting, live, subject, time)
+        live.devices[subject].up = True
+        working = setting.rules.mean_up * exponential(live.random)
+        add_event(live, time + working, DEVICE_FAILS, subject, FIRST)
 
 
-@compiled()
-def _rows_needed(model, live):
+@internal
+def _rows_needed(setting, live):
     """Rows of tasks that the next event may take at most, before it gives any back."""
-    layer = model.proposers + 2
-    if live.counts[EVENTS] > 0 and live.events[0, 0] == DEVICE_FAILS:
-        device = live.events[0, 1]
-        return layer * (live.waiting[device] + live.serving[device] + 1)
+    layer = setting.rules.most + 2
+    if live.counts[EVENTS] > 0 and live.events[0].kind == DEVICE_FAILS:
+        device = live.devices[live.events[0].subject]
+        return layer * (device.waiting + device.serving + 1)
     return layer
 
 
 @compiled(nogil=True)
-def run(model, rules, arrivals, live, results, window, random, marks, wanted, until_closed, events):
-    """Simulate until the first `wanted` prompts are closed, or until the last of them arrives.
+def run(setting, live, until_closed, most):
+    """Simulate until the wanted prompts are closed, or until the last of them has arrived.
 
     Args:
-        model: as of the plain kernel.
-        rules: what it does not know.
-        arrivals: of all prompts.
+        setting: what does not change.
         live: the network; is advanced.
-        results: filled in.
-        window: seconds from, to, shape (2,).
-        random: the stream.
-        marks: two prompts at whose arrival the queues are noted, shape (2,).
-        wanted: how many prompts, the first ones, are wanted.
         until_closed: whether to wait for what becomes of them.
-        events: how many to handle at most, so that the caller can be interrupted.
+        most: events to handle, so that the caller can be interrupted.
 
     Returns:
         DONE; FULL when there is no room for more tasks or events: grow, and call again; PAUSED
         after so many events: call again.
     """
-    counts = live.counts
-    end = 0
-    for _ in range(events):
-        rows = _rows_needed(model, live)
+    counts, times = live.counts, setting.arrivals.times
+    for _ in range(most):
+        rows = _rows_needed(setting, live)
         # A task that is added or cancelled starts one service at most, and so adds one event.
-        spare = 2 * model.first_slot[-1] + 4 * rows
-        if counts[FREE_TASKS] < rows or len(live.times) - counts[EVENTS] < spare:
+        spare = 2 * setting.model.first_slot[-1] + 4 * rows
+        if counts[FREE_TASKS] < rows or len(live.events) - counts[EVENTS] < spare:
             return FULL
         prompt = counts[NEXT_PROMPT]
-        if until_closed:
-            while end < wanted and results.fates[end] != OPEN:
-                end += 1
-            if end == wanted:
-                return DONE
-        elif prompt >= wanted:
+        if counts[UNMEASURED] == 0 or (not until_closed and prompt >= setting.wanted):
             return DONE
-        arrives = prompt < len(arrivals.times)
-        event = live.times[0] if counts[EVENTS] > 0 else np.inf
-        if arrives and arrivals.times[prompt] < event:
-            time = arrivals.times[prompt]
-            _advance_clock(live, results, window, time)
+        arrives = prompt < len(times)
+        event = live.events[0].time if counts[EVENTS] > 0 else np.inf
+        if arrives and times[prompt] < event:
+            _advance_clock(setting, live, times[prompt])
             counts[NEXT_PROMPT] += 1
-            _arrive(model, rules, arrivals, live, results, random, prompt, time)
-            for mark in range(2):
-                if marks[mark] == prompt:
-                    for device in range(len(live.waiting)):
-                        results.queues[mark, device] = live.waiting[device]
+            _arrive(setting, live, prompt, times[prompt])
+            for row in range(2):
+                if setting.marks[row] == prompt:
+                    for device in range(len(live.devices)):
+                        live.queues[row, device] = live.devices[device].waiting
         elif counts[EVENTS] > 0:
-            _advance_clock(live, results, window, event)
-            _handle(model, rules, arrivals, live, results, random, event)
+            _advance_clock(setting, live, event)
+            _handle(setting, live, event)
         else:
             return DONE
     return PAUSED

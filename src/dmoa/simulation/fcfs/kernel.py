@@ -81,12 +81,15 @@ class Arrivals(NamedTuple):
         draws: recorded proposers, shape (prompts, M, k), or empty: drawn by the policy.
         services: recorded service times, seconds, shape (prompts, M + 1, k + 1), the owner's
             first, or empty: drawn from the law.
+        plans: recorded plans, -1 for refused, shape (prompts,), or empty: there is one, or they
+            are chosen.
     """
 
     times: NDArray[np.float64]
     owners: NDArray[np.int32]
     draws: NDArray[np.int32]
     services: NDArray[np.float64]
+    plans: NDArray[np.int16]
 
 
 class State(NamedTuple):

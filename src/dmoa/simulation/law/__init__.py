@@ -1,1 +1,1 @@
-"""Networks that choose a plan for each prompt: the law of `policies.law`, and its rivals."""
+"""Scenarios whose devices choose a plan for each prompt: tables, results, the phase diagram."""

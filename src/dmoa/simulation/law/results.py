@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dmoa.simulation.events.engine import PlannedReplication
 from dmoa.simulation.fcfs.engine import Replication
-from dmoa.simulation.law.engine import LawReplication
 from dmoa.simulation.scenario import Scenario
 from dmoa.simulation.statistics import estimate
 from dmoa.simulation.study import SimulationResult
@@ -28,6 +28,7 @@ class LawResult(SimulationResult):
         fluid_quality: what no rule can exceed in the long run.
         plans: in the order of the scenario, each with its share of the answered prompts.
         users: quality per offered prompt of each user; empty for more than a hundred.
+        loads: share of time that each device is busy; empty for more than a hundred.
     """
 
     quality: float = math.nan
@@ -35,6 +36,7 @@ class LawResult(SimulationResult):
     fluid_quality: float = math.nan
     plans: list[dict[str, Any]] = field(default_factory=list)
     users: list[float | None] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
 
 
 def with_law(
@@ -44,19 +46,17 @@ def with_law(
     replications: Sequence[Replication],
 ) -> LawResult:
     """Put together what replications with plans measured."""
-    measured = [r for r in replications if isinstance(r, LawReplication)]
+    measured = [r for r in replications if isinstance(r, PlannedReplication)]
     shares = np.mean([r.plans for r in measured], axis=0)
     users: list[float | None] = []
+    loads: list[float] = []
     if network.size <= _SHOWN_USERS:
         totals = np.array([r.users for r in measured])
         users = [
             float(known.mean()) if len(known := row[np.isfinite(row)]) else None for row in totals.T
         ]
-    outcomes = {
-        **found.outcomes,
-        "quality": estimate([r.quality for r in measured]),
-        "answered": estimate([r.answered for r in measured]),
-    }
+        loads = [float(load) for load in np.mean([r.loads for r in measured], axis=0)]
+    outcomes = {**found.outcomes, "quality": estimate([r.quality for r in measured])}
     base = {f.name: getattr(found, f.name) for f in fields(SimulationResult)}
     return LawResult(
         **{**base, "outcomes": outcomes},
@@ -70,6 +70,7 @@ def with_law(
             for plan, share in zip(scenario.plans, shares, strict=True)
         ],
         users=users,
+        loads=loads,
     )
 
 

@@ -106,9 +106,6 @@ def check_law(scenario: "Scenario", devices: int) -> None:
         ("protocol.quorum", "quorums", protocol.quorum is not None),
         ("protocol.policy", "another choice of proposers", protocol.policy != "uniform"),
         ("network.neighbours", "neighbour graphs", scenario.network.neighbours != "all"),
-        ("queue.bound", "bounds of its own", scenario.queue.bound is not None),
-        ("admission.target", "admission at the door", scenario.admission.target is not None),
-        ("failures.mean_up", "failures", scenario.failures.mean_up is not None),
         (
             "protocol.first, refining, aggregating", "lengths of tasks",
             (protocol.first, protocol.refining, protocol.aggregating) != (1.0, 1.0, 1.0),

@@ -1,10 +1,8 @@
-"""Admission at the door: whether a device takes its user's next prompt, and with which M and k.
+"""The baseline `ladder`: M and k by pressure, and prompts refused at the door.
 
-Refusing single tasks wastes the finished ones; here a prompt is refused, or made cheaper, before
-any work is done for it, and once admitted it is served. Each device knows the seconds of work
-that its own admitted prompts still need and gossips them; G is their mean over the devices.
-
-Pure functions, plain Python on a device and compiled in the simulator: state in, decision out.
+What the law replaced, kept to compare with. Refusing single tasks wastes the finished ones; here
+a prompt is refused, or made cheaper, before any work is done for it. G is the mean over devices of
+the work that admitted prompts still need, as gossip last told it. Pure functions.
 """
 
 from dmoa.policies.proposers import Row
@@ -15,17 +13,6 @@ LADDER_START = 0.5  # share of theta at which the first step down is taken
 OWN_QUEUE_SHARE = 2.0
 FAIR_WORK_SHARE = 0.5
 FAIR_PRESSURE = 1.5
-
-
-def ladder(layers: int, proposers: int) -> list[tuple[int, int]]:
-    """Rungs from the wanted (M, k) down to no collaboration: layers first, then proposers.
-
-    The second layer costs most and, by measurement, buys least.
-    """
-    rungs = [(M, proposers) for M in range(layers, 0, -1)]
-    if layers:
-        rungs += [(1, k) for k in range(proposers - 1, 0, -1)]
-    return [*rungs, (0, 0)]
 
 
 def work_limit(target: float, layers: int, proposers: int) -> float:
