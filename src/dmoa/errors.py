@@ -17,7 +17,8 @@
     ├── PeerError               another device did not do its work
     │   ├── PeerGone            it disappeared
     │   ├── PeerSilent          it is there but says nothing
-    │   └── PeerRefused         it said no, with a reason
+    │   ├── PeerRefused         it said no, with a reason
+    │   └── NotTrusted          it has not proved that it is a member
     ├── StoreFailed             what a device keeps cannot be read or written
     │   └── StoreFull           there is no room for it
     ├── MessageError            bytes from the network are no message of ours
@@ -146,6 +147,10 @@ class PeerRefused(PeerError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class NotTrusted(PeerError):
+    """What a device shows does not prove that it is a member of the network."""
 
 
 class StoreFailed(DmoaError):

@@ -32,7 +32,7 @@ def test_a_tool_call_does_not_overtake_the_text_before_it(stream: bool) -> None:
         )
         task = Task("t", "p", 1, [Message(role="user", content="Why?")], stream=stream)
         await service.serve(
-            encode(Infer("d1", task)), lambda reply: replies.append(decode_reply(reply))
+            "d1", encode(Infer(task)), lambda reply: replies.append(decode_reply(reply))
         )
         await asyncio.sleep(1)
         return replies

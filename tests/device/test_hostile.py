@@ -15,6 +15,7 @@ from dmoa.network.memory import MemoryNetwork
 from dmoa.network.messages import (
     Cancel,
     Card,
+    Hello,
     Infer,
     Refused,
     Welcome,
@@ -79,7 +80,7 @@ async def hostile(
 ) -> MemoryNetwork:
     """A peer that greets well and answers every task with `reply`."""
 
-    async def serve(payload: bytes, send: Send) -> None:
+    async def serve(_: str, payload: bytes, send: Send) -> None:
         if isinstance(decode_request(payload), Infer):
             send(reply)
         else:
@@ -128,24 +129,25 @@ def test_an_absurd_card_makes_no_peer_and_a_name_makes_no_mess() -> None:
 
 
 def test_strangers_are_served_nothing_and_nobody_takes_the_whole_queue() -> None:
-    async def asked(cluster: Cluster, origin: str, network: MemoryNetwork, i: int) -> Any:
+    async def asked(network: MemoryNetwork, i: int) -> Any:
         task = Task(f"task{i}", "p", 1, [USER])
         first: asyncio.Queue[bytes] = asyncio.Queue()
-        asking = asyncio.create_task(
-            network.ask("d0", encode(Infer(origin, task)), first.put_nowait, 1e6)
-        )
+        asking = asyncio.create_task(network.ask("d0", encode(Infer(task)), first.put_nowait, 1e6))
         return decode_reply(await first.get()), asking
 
     async def work() -> None:
         async with Cluster(1, seconds=1000.0) as cluster:
             network = await hostile(cluster, "mallory", b"")
-            refused, asking = await asked(cluster, "nobody", network, 0)
+            unseen = cluster.hub.network()
+            unseen.device = "nobody"
+            unseen._open = True
+            refused, asking = await asked(unseen, 0)
             await asking
             assert isinstance(refused, Refused)
             assert refused.reason == "stranger"
             all_asking = []
             for i in range(1, 66):
-                reply, asking = await asked(cluster, "mallory", network, i)
+                reply, asking = await asked(network, i)
                 all_asking.append(asking)
             assert isinstance(reply, Refused)
             assert reply.reason == "busy"
@@ -208,7 +210,7 @@ def test_control_characters_never_reach_a_terminal() -> None:
 
 def test_addresses_of_strangers_lead_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "peers.json"
-    known = KnownPeers(path, open_network=False)
+    known = KnownPeers(path, leaves_machine=False)
     bad = [
         "tcp/192.0.2.2:80",
         "tcp/127.0.0.1:²",
@@ -220,10 +222,10 @@ def test_addresses_of_strangers_lead_nowhere(tmp_path: Path) -> None:
         known.meet(Card(f"d{i}", "n", "m", 1, [address]))
     assert known.addresses() == {f"d{len(bad)}": ["tcp/127.0.0.1:7447"]}
     path.write_text(json.dumps({"a": bad}))
-    assert KnownPeers(path, open_network=False).addresses() == {}
+    assert KnownPeers(path, leaves_machine=False).addresses() == {}
     for content in ("[" * 100_000, "null", "[1]", '{"a": 3}', "\x00"):
         path.write_text(content)
-        assert KnownPeers(path, open_network=True).addresses() == {}
+        assert KnownPeers(path, leaves_machine=True).addresses() == {}
     assert is_plain("tcp/[::1]:7447")
     assert is_loopback(parse("tcp/[::1]:7447").host)
 
@@ -234,3 +236,43 @@ def test_addresses_of_strangers_lead_nowhere(tmp_path: Path) -> None:
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(Exception, match="is no URL of a server"):
         check_url(url)
+
+
+def test_a_member_ends_only_its_own_tasks_and_says_hello_only_as_itself() -> None:
+    async def work() -> None:
+        async with Cluster(1, seconds=1000.0) as cluster:
+            bob = await hostile(cluster, "bob", b"")
+            mallory = await hostile(cluster, "mallory", b"")
+            asking = asyncio.create_task(
+                bob.ask("d0", encode(Infer(Task("t", "p", 1, [USER]))), lambda _: None, 1e6)
+            )
+            await cluster.settle()
+            heard: list[Any] = []
+
+            def hear(payload: bytes) -> None:
+                heard.append(decode_reply(payload))
+
+            await mallory.ask("d0", encode(Cancel("t")), hear, 10.0)
+            await cluster.settle()
+            assert cluster.devices[0].queue.serving == 1, "bob's task goes on"
+            # Nor is a task kept out by another's cancel that came first.
+            await mallory.ask("d0", encode(Cancel("later")), hear, 10.0)
+            later = asyncio.create_task(
+                bob.ask("d0", encode(Infer(Task("later", "p", 1, [USER]))), lambda _: None, 1e6)
+            )
+            await cluster.settle()
+            assert cluster.devices[0].queue.waiting == 1
+            before = cluster.devices[0].describe("bob")
+            claims = Hello(Card("bob", "not bob", "evil", 1))
+            await mallory.ask("d0", encode(claims), hear, 10.0)
+            assert isinstance(heard[-1], Refused)
+            assert heard[-1].detail == "you are mallory, and not bob"
+            assert cluster.devices[0].describe("bob") == before
+            for task in ("t", "later"):
+                await bob.ask("d0", encode(Cancel(task)), hear, 10.0)
+            await asyncio.gather(asking, later)
+            cluster.assert_idle()
+            for network in (bob, mallory):
+                await network.close()
+
+    run_virtual(work())

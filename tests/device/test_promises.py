@@ -38,7 +38,7 @@ USER = Message(role="user", content="Why?")
 async def guest(cluster: Cluster, name: str) -> MemoryNetwork:
     """A device that is there and asks by hand."""
 
-    async def serve(payload: bytes, send: Send) -> None:
+    async def serve(_: str, payload: bytes, send: Send) -> None:
         send(encode(Welcome(Card(name, name, "any", 4096))))
 
     network = cluster.hub.network()
@@ -90,11 +90,11 @@ def test_a_cancel_that_overtakes_its_task_is_remembered() -> None:
         async with Cluster(1) as cluster:
             network = await guest(cluster, "g")
             assert await say(network, "d0", Cancel("first")) == [Done()]
-            (refused,) = await say(network, "d0", Infer("g", Task("first", "p", 1, [USER])))
+            (refused,) = await say(network, "d0", Infer(Task("first", "p", 1, [USER])))
             assert isinstance(refused, Refused)
             assert refused.reason == "cancelled"
             assert cluster.llms[0].asked == []
-            *_, answered = await say(network, "d0", Infer("g", Task("second", "p", 1, [USER])))
+            *_, answered = await say(network, "d0", Infer(Task("second", "p", 1, [USER])))
             assert isinstance(answered, Answer)
             await network.close()
 
@@ -106,11 +106,11 @@ def test_only_so_many_cancels_are_remembered_the_last_ones() -> None:
         async with Cluster(1, seconds=0.0) as cluster:
             network = await guest(cluster, "g")
             for i in range(LIMITS.cancels + 1):
-                cluster.devices[0].service.cancel(f"t{i}")
-            *_, forgotten = await say(network, "d0", Infer("g", Task("t0", "p", 1, [USER])))
+                cluster.devices[0].service.cancel("g", f"t{i}")
+            *_, forgotten = await say(network, "d0", Infer(Task("t0", "p", 1, [USER])))
             assert isinstance(forgotten, Answer)
             for kept in ("t1", f"t{LIMITS.cancels}"):
-                (refused,) = await say(network, "d0", Infer("g", Task(kept, "p", 1, [USER])))
+                (refused,) = await say(network, "d0", Infer(Task(kept, "p", 1, [USER])))
                 assert isinstance(refused, Refused)
             await network.close()
 
@@ -122,7 +122,7 @@ def test_the_tasks_of_an_owner_that_restarted_are_cancelled() -> None:
         async with Cluster(1, seconds=1000.0) as cluster:
             before = await guest(cluster, "g")
             asking = [
-                asyncio.create_task(say(before, "d0", Infer("g", Task(f"t{i}", "p", 1, [USER]))))
+                asyncio.create_task(say(before, "d0", Infer(Task(f"t{i}", "p", 1, [USER]))))
                 for i in range(2)
             ]
             await cluster.settle()

@@ -5,16 +5,15 @@ import socket
 from contextlib import AsyncExitStack
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dmoa.errors import UsageError
 from dmoa.network.addresses import Endpoint, link_address, parse, require_loopback
 from dmoa.network.probe import answers, is_ours, listenable, reachable
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import free_ports
-from dmoa.trust import public
 from dmoa.trust.authority import Authority
 from tests.network.test_conformance import echo, join, until
+from tests.trusted import credentials
 
 TEST_NET = "203.0.113.7"  # documentation's own: no machine has it
 
@@ -67,7 +66,7 @@ def test_an_address_that_has_gone_is_replaced_by_the_one_of_now() -> None:
 async def test_a_device_is_found_by_quic_without_a_link_and_others_are_not() -> None:
     quic, silent = free_ports(2)
     async with AsyncExitStack() as stack:
-        own = public.authority().admit("d", Ed25519PrivateKey.generate())
+        own = credentials()
         network = ZenohNetwork([f"quic/127.0.0.1:{quic}"], [], own)
         await join(stack, network, "d")
         assert await asyncio.to_thread(answers, f"quic/127.0.0.1:{quic}")
@@ -88,7 +87,7 @@ async def test_two_devices_without_a_link_are_introduced_and_nobody_is_disturbed
 
     def network(place: int, known: list[int]) -> ZenohNetwork:
         addresses = [str(Endpoint(protocol, "127.0.0.1", ports[i])) for i in (place, *known)]
-        own = public.authority().admit(f"d{place}", Ed25519PrivateKey.generate())
+        own = credentials()
         return ZenohNetwork(addresses[:1], addresses[1:], own)
 
     async with AsyncExitStack() as stack:
@@ -112,12 +111,12 @@ async def test_devices_of_another_authority_get_no_link() -> None:
     ports = free_ports(2)
     async with AsyncExitStack() as stack:
         first = f"quic/127.0.0.1:{ports[0]}"
-        own = public.authority().admit("d0", Ed25519PrivateKey.generate())
+        own = credentials()
         network = await join(stack, ZenohNetwork([first], [], own), "d0")
-        foreign = foreign_authority().admit("d1", Ed25519PrivateKey.generate())
+        foreign = credentials(foreign_authority())
         stranger = ZenohNetwork([f"quic/127.0.0.1:{ports[1]}"], [first], foreign)
         await join(stack, stranger, "d1")
-        member = public.authority().admit("d2", Ed25519PrivateKey.generate())
+        member = credentials()
         late = ZenohNetwork(["quic/127.0.0.1:0"], [first], member)
         await join(stack, late, "d2")
         await until(lambda: set(network.alive()) == {"d2"})

@@ -1,20 +1,41 @@
-"""What every network promises, checked over Zenoh and over its in-memory twin."""
+"""What every network promises, checked over Zenoh, its in-memory twin, and both when sealed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dmoa.errors import PeerGone, UsageError
-from dmoa.network.interface import Network, Send, Serve
+from dmoa.network.interface import Hear, Network, Send, Serve
 from dmoa.network.memory import MemoryHub
+from dmoa.network.sealed import SealedNetwork
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import free_ports
-from dmoa.trust import public
+from tests.trusted import credentials, self_made
 
 DEADLINE = 20.0
+
+
+class Named:
+    """A sealed network, whose ids follow from keys, under names that tests can say."""
+
+    def __init__(self, network: SealedNetwork, ids: dict[str, str]) -> None:
+        self._network = network
+        self._ids = ids
+        self.certified_name = network.certified_name
+        self.addresses, self.retire, self.close = network.addresses, network.retire, network.close
+
+    async def open(self, device: str, serve: Serve, changed: Callable[[], None]) -> None:
+        self._ids[device] = self._network.holder.device
+        await self._network.open(self._network.holder.device, serve, changed)
+
+    def alive(self) -> Mapping[str, str]:
+        names = {device: name for name, device in self._ids.items()}
+        return {names[device]: seen for device, seen in self._network.alive().items()}
+
+    async def ask(self, device: str, payload: bytes, hear: Hear, silence: float) -> None:
+        await self._network.ask(self._ids.get(device, device), payload, hear, silence)
 
 
 class Air:
@@ -22,29 +43,29 @@ class Air:
 
     def __init__(self, kind: str) -> None:
         self._hub = MemoryHub()
-        self._kind = kind
+        self._sealed, self._kind = kind.startswith("sealed "), kind.removeprefix("sealed ")
+        self._ids: dict[str, str] = {}
         self._ports = free_ports(8)
         self._made = 0
 
     def network(self, *, knows: int | None = None) -> Network:
         """One more; it only knows one before it, by default the last: gossip does the rest."""
+        holder = self_made()
         if self._kind == "memory":
-            return self._hub.network()
+            inner: Network = self._hub.network()
+            return Named(SealedNetwork(inner, holder), self._ids) if self._sealed else inner
         before = self._made - 1 if knows is None else knows
         known = [self.address(before)] if before >= 0 else []
         self._made += 1
-        return ZenohNetwork(
-            [self.address(self._made - 1)],
-            known,
-            public.authority().admit(f"d{self._made}", Ed25519PrivateKey.generate()),
-        )
+        inner = ZenohNetwork([self.address(self._made - 1)], known, holder.credentials())
+        return Named(SealedNetwork(inner, holder), self._ids) if self._sealed else inner
 
     def address(self, number: int) -> str:
         """Where a network of Zenoh's listens."""
         return f"{self._kind}/127.0.0.1:{self._ports[number]}"
 
 
-@pytest.fixture(params=["memory", "tcp", "quic"])
+@pytest.fixture(params=["memory", "tcp", "quic", "sealed memory", "sealed quic"])
 def air(request: pytest.FixtureRequest) -> Air:
     return Air(request.param)
 
@@ -56,7 +77,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def echo(payload: bytes, send: Send) -> None:
+async def echo(_: str, payload: bytes, send: Send) -> None:
     send(payload)
     send(payload + b"!")
 
@@ -112,7 +133,7 @@ async def test_asking_nobody_fails_at_once(air: Air) -> None:
 
 
 async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
-    async def never_ends(payload: bytes, send: Send) -> None:
+    async def never_ends(_: str, payload: bytes, send: Send) -> None:
         send(b"first")
         await asyncio.sleep(1000)
 
@@ -131,7 +152,7 @@ async def test_replies_end_when_the_other_side_disappears(air: Air) -> None:
 
 
 async def test_a_request_ends_with_the_reply_that_the_asker_takes_for_the_last(air: Air) -> None:
-    async def never_ends(payload: bytes, send: Send) -> None:
+    async def never_ends(_: str, payload: bytes, send: Send) -> None:
         for number in range(3):
             send(b"%d" % number)
         await asyncio.sleep(1000)
@@ -159,7 +180,7 @@ async def test_a_request_ends_with_the_reply_that_the_asker_takes_for_the_last(a
 async def test_a_retired_device_is_not_seen_but_still_answers(air: Air) -> None:
     hurry = asyncio.Event()
 
-    async def slow(payload: bytes, send: Send) -> None:
+    async def slow(_: str, payload: bytes, send: Send) -> None:
         send(b"begun")
         await hurry.wait()
         send(b"done")
@@ -209,5 +230,5 @@ async def test_a_taken_address_is_a_clear_error(protocol: str) -> None:
             await ZenohNetwork(
                 [address],
                 [],
-                public.authority().admit("second", Ed25519PrivateKey.generate()),
+                credentials(),
             ).open("second", echo, lambda: None)

@@ -26,7 +26,7 @@ CARD = Card("id", "ada", "model", 4096, ["tcp/127.0.0.1:7447"])
 
 def test_messages_survive_the_wire() -> None:
     task = Task("t", "p", 2, [Message(role="user", content="ü")], drafts=["a"], instruction="i")
-    assert decode_request(encode(Infer("o", task))) == Infer("o", task)
+    assert decode_request(encode(Infer(task))) == Infer(task)
     answer = Answer("x", "stop", Usage(1, 2), 0.5, 1.5)
     for reply in (Waiting(3), answer, Welcome(CARD), Refused("busy", "full", 3.0)):
         assert decode_reply(encode(reply)) == reply

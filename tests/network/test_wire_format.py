@@ -53,7 +53,7 @@ def test_what_an_older_device_leaves_out_has_its_old_meaning() -> None:
     task = {"id": "t", "prompt": "p", "layer": 1, "messages": [{"role": "user", "content": "?"}]}
     asked = decode_request(sent(type="infer", origin="o", task=task))
     plain = Task("t", "p", 1, [Message(role="user", content="?")], [], "", Sampling(), None, False)
-    assert asked == Infer("o", plain)
+    assert asked == Infer(plain)
 
 
 def test_tool_calls_count_as_text_does() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import openai
 import pytest
 import zenoh
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import dmoa
 from dmoa.client import client, fetch_status
@@ -21,10 +20,12 @@ from dmoa.errors import DmoaError, PeerError
 from dmoa.llm import builtin
 from dmoa.network.interface import Send
 from dmoa.network.messages import Refused, encode
+from dmoa.network.sealed import SealedNetwork
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.local import DeviceProcess, LocalNetwork, free_ports
 from dmoa.trust import personal
 from tests.leftovers import left_behind
+from tests.trusted import credentials, self_made
 
 ASK: list[Any] = [{"role": "user", "content": "Name three colours."}]
 pytestmark = pytest.mark.processes
@@ -254,7 +255,7 @@ async def test_what_up_refuses_and_how_it_says_so(tmp_path: Path) -> None:
             (["--listen", "tcp/0.0.0.0:7999"], {}, 2, "Add --open"),
             (["--connect", "tcp/192.0.2.7:7447"], {}, 2, "Add --open"),
             (["--connect", "somewhere"], {}, 2, "'somewhere' is no address"),
-            (["--multicast"], {}, 2, "needs --open"),
+            (["--multicast"], {}, 2, "or --open"),
             (["--discipline", "lifo"], {}, 2, "'lifo' is not one of"),
             (["--layers", "9"], {}, 2, "setting layers = 9"),
             (["--llm", str(tmp_path / "no.gguf")], {}, 2, "no.gguf: No such file"),
@@ -322,17 +323,19 @@ async def test_a_peer_address_that_is_something_else_is_said_and_the_node_goes_o
         assert (await dmoa.ask_async("?", node=url)).text
 
 
-def peer_of(network: LocalNetwork, known: list[str]) -> ZenohNetwork:
-    """A peer with the credentials of a member, for what members may do to each other."""
-    own = personal.authority(network.home).admit("member", Ed25519PrivateKey.generate())
-    return ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], known, own)
+def peer_of(network: LocalNetwork, known: list[str]) -> SealedNetwork:
+    """A peer that is a member, for what members may do to each other."""
+    holder = self_made(personal.authority(network.home))
+    listen = [f"tcp/127.0.0.1:{free_ports(1)[0]}"]
+    name = holder.root.fingerprint
+    return SealedNetwork(ZenohNetwork(listen, known, holder.credentials(), name=name), holder)
 
 
 async def test_another_users_program_on_this_machine_gets_no_link(tmp_path: Path) -> None:
     """Whoever reaches the port, and whatever bridges the loopback address, stays outside."""
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
         listen = [device.listens for device in network.devices]
-        foreign = personal.authority(tmp_path).admit("stranger", Ed25519PrivateKey.generate())
+        foreign = credentials(personal.authority(tmp_path))
         stranger = ZenohNetwork([f"tcp/127.0.0.1:{free_ports(1)[0]}"], listen, foreign)
         plain = zenoh.Config()
         for key, value in (
@@ -346,7 +349,7 @@ async def test_another_users_program_on_this_machine_gets_no_link(tmp_path: Path
             with await asyncio.to_thread(zenoh.open, plain) as router:
                 # A member is let in meanwhile, so that the others had their time.
                 member = peer_of(network, listen)
-                await member.open("member", refuse, lambda: None)
+                await member.open(member.holder.device, refuse, lambda: None)
                 async with asyncio.timeout(20):
                     while len(member.alive()) < 2:
                         await asyncio.sleep(0.05)
@@ -359,20 +362,20 @@ async def test_another_users_program_on_this_machine_gets_no_link(tmp_path: Path
             await stranger.close()
 
 
-async def refuse(payload: bytes, send: Send) -> None:
+async def refuse(_: str, payload: bytes, send: Send) -> None:
     send(encode(Refused("draining")))
 
 
 async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None:
     """A Zenoh peer of the same network that speaks nonsense, or another version."""
 
-    async def nonsense(payload: bytes, send: Send) -> None:
+    async def nonsense(_: str, payload: bytes, send: Send) -> None:
         send(b"\x00\xff nonsense")
 
     async with LocalNetwork(2, "scripted:deterministic,mean=0") as network:
         known = network.devices[0].listens
         stranger = peer_of(network, [known])
-        await stranger.open("stranger", nonsense, lambda: None)
+        await stranger.open(stranger.holder.device, nonsense, lambda: None)
         try:
             async with asyncio.timeout(20):
                 while len(stranger.alive()) < 2:
@@ -385,7 +388,7 @@ async def test_strangers_with_garbage_are_refused_and_the_node_goes_on() -> None
                     assert b"refused" in replies[0]
                 while not (found := await fetch_status(network.devices[0].url))["strangers"]:
                     await asyncio.sleep(0.1)
-            assert "stranger" in found["strangers"]
+            assert stranger.holder.device in found["strangers"]
             assert len(found["devices"]) == 2
             reply = await dmoa.ask_async("?", node=network.devices[0].url, model="dmoa-m1-k3")
             assert reply.dmoa["k"] == 1, "the stranger is no proposer"
@@ -436,7 +439,7 @@ async def test_a_full_link_to_a_stopped_peer_stops_nothing_else() -> None:
         known = [device.listens for device in network.devices]
         ids = [(await fetch_status(device.url))["id"] for device in network.devices]
         asker = peer_of(network, known)
-        await asker.open("asker", refuse, lambda: None)
+        await asker.open(asker.holder.device, refuse, lambda: None)
         watching = asyncio.create_task(watch_the_loop())
         try:
             async with asyncio.timeout(20):

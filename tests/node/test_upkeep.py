@@ -20,6 +20,7 @@ class Links:
     def __init__(self) -> None:
         self.dialled: set[str] = set()
         self.claims = 0
+        self.holder = SimpleNamespace(device="ada")
 
     def addresses(self) -> list[str]:
         return ["tcp/127.0.0.1:7448"]
@@ -33,8 +34,8 @@ class Links:
     def linked(self) -> set[str]:
         return self.dialled
 
-    def twins(self) -> int:
-        return self.claims
+    def problems(self) -> list[str]:
+        return ["device.key: another has the identity of this one"] * self.claims
 
 
 class Watched:
@@ -48,7 +49,7 @@ class Watched:
         self.said: list[str] = []
         known: Any = SimpleNamespace(addresses=dict)
         network: Any = self.links
-        self.upkeep = Upkeep("ada", network, known, [SEED], self.said.append)
+        self.upkeep = Upkeep(network, network, known, [SEED], self.said.append)
 
     async def __aenter__(self) -> "Watched":
         self.upkeep.start(PEERS)

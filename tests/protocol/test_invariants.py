@@ -78,7 +78,7 @@ def test_an_answer_in_pieces_without_end_is_given_up() -> None:
         said = 0
         async with Cluster(1) as cluster:
 
-            async def serve(payload: bytes, send: Send) -> None:
+            async def serve(asker: str, payload: bytes, send: Send) -> None:
                 nonlocal said
                 if not isinstance(decode_request(payload), Infer):
                     send(encode(Welcome(Card("mallory", "mallory", "evil", 4096))))

@@ -29,7 +29,7 @@ from dmoa.api.paths import TidyPaths
 from dmoa.api.prompts import Prompts
 from dmoa.api.prompts import json_response as _json
 from dmoa.api.responses import Healthy, Model, ModelList
-from dmoa.api.status import Status, status
+from dmoa.api.status import NetworkStatus, Status, status
 from dmoa.api.text_completions import Completions
 from dmoa.api.unattended import Unattended
 from dmoa.device.committee import Committees
@@ -45,6 +45,7 @@ def make_app(
     defaults: PromptDefaults,
     keys: list[str],
     problems: Callable[[], list[str]] = list,
+    network: Callable[[], NetworkStatus | None] = lambda: None,
     origins: Collection[str] = (),
     hosts: Collection[str] = (),
     unattended: Unattended | None = None,
@@ -57,12 +58,15 @@ def make_app(
         defaults: what its owner has set for all prompts.
         keys: of which clients must show one; none means that no key is asked for.
         problems: what is wrong with the network just now, for `/status`.
+        network: which network that is.
         origins, hosts: see `Guard`.
         unattended: answers prompts in the background, once it is started after this; None where
             the device keeps nothing.
     """
     metrics = Metrics(device)
-    operations = all_operations(device, committees, defaults, problems, metrics, unattended)
+    operations = all_operations(
+        device, committees, defaults, problems, metrics, network, unattended
+    )
     routed = make_routed(operations, keys, metrics.refused)
     return TidyPaths(Guard(routed, origins=origins, hosts=hosts, keyed=bool(keys)))
 
@@ -101,6 +105,7 @@ def all_operations(
     defaults: PromptDefaults,
     problems: Callable[[], list[str]],
     metrics: Metrics,
+    network: Callable[[], NetworkStatus | None] = lambda: None,
     unattended: Unattended | None = None,
 ) -> list[Operation]:
     """All that the API does."""
@@ -126,7 +131,7 @@ def all_operations(
         raise ApiError(503, f"this device makes no token: {device.meter.failure}", retry_after=10)
 
     async def device_status(request: Request) -> Response:
-        return _json(await status(device, committees.default(), problems()))
+        return _json(await status(device, committees.default(), problems(), network()))
 
     async def prompt_tree(request: Request) -> Response:
         record = device.prompt(request.path_params["id"])

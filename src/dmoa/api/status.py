@@ -1,5 +1,7 @@
 """`GET /status`: the devices of the network as this one sees them."""
 
+from typing import Literal
+
 import msgspec
 
 from dmoa.device.committee import CommitteePlan
@@ -38,10 +40,28 @@ class DeviceStatus(msgspec.Struct):
     context_length: int | None = None
 
 
+class NetworkStatus(msgspec.Struct, frozen=True):
+    """Which network the device is in.
+
+    Attributes:
+        kind: `private` (joined by invite), `personal` (of one user on this machine), `open`.
+        id: fingerprint of its authority.
+        public: whether anybody may join.
+        revoked: memberships that are known to be revoked.
+    """
+
+    name: str
+    kind: Literal["private", "personal", "open"]
+    id: str
+    public: bool
+    revoked: int
+
+
 class Status(msgspec.Struct):
     """A device, and the network as it sees it.
 
     Attributes:
+        network: which network it is in; None where that is not known.
         layers, proposers: M and k of the model `dmoa` just now.
         strangers: devices that are there but no peers, and why.
         problems: what is wrong with the network just now.
@@ -57,6 +77,7 @@ class Status(msgspec.Struct):
     devices: list[DeviceStatus]
     strangers: dict[str, str]
     problems: list[str]
+    network: NetworkStatus | None = None
 
 
 def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatus:
@@ -74,7 +95,12 @@ def _describe(own: bool, card: Card, report: DeviceReport | None) -> DeviceStatu
     return described
 
 
-async def status(device: Device, default: CommitteePlan, problems: list[str]) -> Status:
+async def status(
+    device: Device,
+    default: CommitteePlan,
+    problems: list[str],
+    network: NetworkStatus | None = None,
+) -> Status:
     """What `/status` answers."""
     reports = await device.reports()
     return Status(
@@ -91,4 +117,5 @@ async def status(device: Device, default: CommitteePlan, problems: list[str]) ->
         ],
         strangers=device.peer_links.strangers,
         problems=problems,
+        network=network,
     )

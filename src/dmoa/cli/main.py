@@ -14,6 +14,7 @@ from dmoa.cli.eval import evaluate
 from dmoa.cli.exam import exam
 from dmoa.cli.from_model import options_of
 from dmoa.cli.models import models
+from dmoa.cli.network import network
 from dmoa.cli.plan import plan
 from dmoa.cli.replay import replay
 from dmoa.cli.reproduce import reproduce
@@ -59,6 +60,7 @@ app.command(rich_help_panel=RUN)(ask)
 app.command(rich_help_panel=RUN)(chat)
 app.command(rich_help_panel=RUN)(status)
 app.command(rich_help_panel=RUN)(exam)
+app.add_typer(network, name="network", rich_help_panel=RUN)
 app.add_typer(models, name="models", rich_help_panel=RUN)
 app.command(rich_help_panel=STUDY)(plan)
 app.command(cls=options_of(tables), rich_help_panel=STUDY)(simulate)

@@ -84,7 +84,8 @@ def _table(found: dict[str, Any], standings: dict[str, Any]) -> Any:
     table = Table(
         title=f"{found['name']}: devices: {len(found['devices'])};"
         f" dmoa means M = {found['layers']}, k = {found['proposers']}",
-        caption="load: share of an LLM's time that is taken; a queue stays bounded below 1",
+        caption=f"{_network(found['network'])}; load: share of an LLM's time that is taken;"
+        " a queue stays bounded below 1",
     )
     columns = {
         "device": "left",
@@ -119,6 +120,18 @@ def _table(found: dict[str, Any], standings: dict[str, Any]) -> Any:
             _right(standings.get(device["id"])),
         )
     return table
+
+
+def _network(network: dict[str, Any] | None) -> str:
+    from rich.markup import escape
+
+    if network is None:
+        return "network unknown"
+    if network["kind"] == "open":
+        return "[bold red]OPEN laboratory network: anybody may join, ask and read[/]"
+    if network["kind"] == "personal":
+        return "this user's devices on this machine"
+    return f"private network [bold]{escape(network['name'])}[/]"
 
 
 def _number(value: float | None, digits: int) -> str:

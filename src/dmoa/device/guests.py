@@ -73,14 +73,14 @@ class PeerService:
         self._beating = False
         self._running: dict[str, _Guest] = {}
         # A cancel may overtake its task; what it names is refused when it comes.
-        self._cancelled: OrderedDict[str, None] = OrderedDict()
+        self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     @property
     def running(self) -> int:
         """Tasks of guests that are here, waiting or in service."""
         return len(self._running)
 
-    async def serve(self, payload: bytes, send: Send) -> None:
+    async def serve(self, asker: str, payload: bytes, send: Send) -> None:
         """Answer one request; see `network.interface.Serve`."""
 
         def reply(message: Reply) -> None:
@@ -90,28 +90,31 @@ class PeerService:
         match request:
             case Refused():
                 reply(request)
-            case Hello(card=card):
+            case Hello(card=card) if card.device == asker:
                 self._greeted(card)
                 reply(Welcome(self._card()))
+            case Hello(card=card):
+                reply(Refused("stranger", f"you are {asker}, and not {card.device}"))
             case AskReport():
                 reply(self._report())
             case Cancel(task=task):
-                self.cancel(task)
+                self.cancel(asker, task)
                 reply(Done())
-            case Infer(origin=origin, task=task, report=report):
-                if report is not None and self._is_peer(origin):
-                    self._heard(origin, report)
-                if refusal := await self._refusal(origin, task):
+            case Infer(task=task, report=report):
+                if report is not None and self._is_peer(asker):
+                    self._heard(asker, report)
+                if refusal := await self._refusal(asker, task):
                     reply(refusal)
                 else:
-                    await self._run(origin, task, reply)
+                    await self._run(asker, task, reply)
 
-    def cancel(self, task: str) -> None:
-        """End a guest's task, wherever it is."""
-        if task in self._running:
-            self._running[task].running.cancel()
+    def cancel(self, asker: str, task: str) -> None:
+        """End a guest's task, wherever it is; it must be the guest's own."""
+        if (guest := self._running.get(task)) is not None:
+            if guest.origin == asker:
+                guest.running.cancel()
         else:
-            self._cancelled[task] = None
+            self._cancelled[asker, task] = None
             while len(self._cancelled) > LIMITS.cancels:
                 self._cancelled.popitem(last=False)
 
@@ -134,7 +137,7 @@ class PeerService:
             return Refused("draining", "this device is shutting down")
         if not (self._is_peer(origin) or await self._becomes_peer(origin)):
             return Refused("stranger", "this device does not see the one that asks")
-        if task.id in self._cancelled or task.id in self._running:
+        if (origin, task.id) in self._cancelled or task.id in self._running:
             return Refused("cancelled", "this task was cancelled or is here already")
         if sum(guest.origin == origin for guest in self._running.values()) >= self._max_tasks_each:
             return Refused("busy", f"{self._max_tasks_each} tasks of one device are here", 5.0)

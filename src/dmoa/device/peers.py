@@ -153,7 +153,9 @@ class Peers:
             return
         # Names are shown on terminals, and a stranger chose them.
         card = msgspec.structs.replace(
-            card, name=printable(card.name).strip() or "?", model=printable(card.model)
+            card,
+            name=printable(self._network.certified_name(card.device) or card.name).strip() or "?",
+            model=printable(card.model),
         )
         self._cards[card.device] = card
         self.strangers.pop(card.device, None)
@@ -250,7 +252,7 @@ class Peers:
             return finished
 
         try:
-            request = Infer(self._own_id, task, self._news_for(device))
+            request = Infer(task, self._news_for(device))
             await self._ask(device, request, self.silence_seconds, hear)
             if not answers:
                 raise PeerGone(f"{self._name(device)} disappeared")

@@ -1,7 +1,8 @@
 """Link addresses such as `quic/192.168.1.20:7447`: reading them, and who may reach them.
 
 QUIC carries what leaves the machine: a TCP link to a device that has silently gone blocks the
-links to all others when it is closed, and QUIC does not. TCP is for the loopback address.
+links to all others when it is closed, and QUIC does not. TCP is for the loopback address, and as
+`tls` for networks that let no UDP through; both have TLS, with certificates on both sides.
 """
 
 import ipaddress
@@ -11,7 +12,7 @@ from dmoa.errors import UsageError
 
 FIRST_PORT, LAST_PORT = 7447, 7462
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, and bound where the user says so
-_PROTOCOLS = ("quic", "tcp")
+_PROTOCOLS = ("quic", "tcp", "tls")
 _OPTIONS = "?#;"  # what begins Zenoh's options
 
 
@@ -53,11 +54,13 @@ def parse(text: str) -> Endpoint:
 def link_address(text: str) -> str:
     """An address as links use it: written in full, and QUIC where it leaves the machine.
 
+    Whoever writes `tls` there means it.
+
     Raises:
         UsageError: it is none.
     """
     endpoint = parse(text)
-    if not is_loopback(endpoint.host):
+    if not is_loopback(endpoint.host) and endpoint.protocol == "tcp":
         endpoint = endpoint._replace(protocol="quic")
     return str(endpoint)
 

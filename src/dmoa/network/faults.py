@@ -51,7 +51,7 @@ class FaultyNetwork:
         """See `Network.open`."""
         self._changed = changed
 
-        async def serve_or_hang(payload: bytes, send: Send) -> None:
+        async def serve_or_hang(asker: str, payload: bytes, send: Send) -> None:
             held: list[bytes] = []
 
             def hold(data: bytes) -> None:
@@ -59,7 +59,7 @@ class FaultyNetwork:
                 while held and not self.hung:
                     send(held.pop(0))
 
-            await serve(payload, hold)
+            await serve(asker, payload, hold)
             await self._goes_on.wait()
             for data in held:
                 send(data)
@@ -75,6 +75,10 @@ class FaultyNetwork:
         """Lose sight of devices, and see all others again."""
         self.cut = devices
         self._changed()
+
+    def certified_name(self, device: str) -> str | None:
+        """See `Network.certified_name`."""
+        return self._network.certified_name(device)
 
     def addresses(self) -> list[str]:
         """See `Network.addresses`."""

@@ -19,8 +19,12 @@ Send = Callable[[bytes], None]
 Hear = Callable[[bytes], bool | None]
 """Is given each reply; True says that it was the last one, which only its content tells early."""
 
-Serve = Callable[[bytes, Send], Awaitable[None]]
-"""Answers one request by any number of replies; it must not raise for any bytes."""
+Serve = Callable[[str, bytes, Send], Awaitable[None]]
+"""Answers one request by any number of replies; it must not raise for any bytes.
+
+It is told the id of the device that asks, which the network has proved; empty in a network that
+proves nothing, such as one that only carries what `sealed.py` sends.
+"""
 
 
 class Network(Protocol):
@@ -40,6 +44,9 @@ class Network(Protocol):
 
     def alive(self) -> Mapping[str, str]:
         """Ids of the other devices that are there, each with its incarnation."""
+
+    def certified_name(self, device: str) -> str | None:
+        """What the network's authority calls a device; None where devices name themselves."""
 
     def addresses(self) -> list[str]:
         """Where other devices can reach this one."""

@@ -68,6 +68,10 @@ class MemoryNetwork:
             if member is not self
         }
 
+    def certified_name(self, device: str) -> str | None:
+        """Devices name themselves."""
+        return None
+
     def addresses(self) -> list[str]:
         """There are none."""
         return []
@@ -78,10 +82,10 @@ class MemoryNetwork:
         if member is None or not self._open or len(payload) > LIMITS.message_bytes:
             raise PeerGone(f"device {device} is not there")
         request = OpenRequest(device, hear, silence)
-        member.answer(payload, request)
+        member.answer(self.device, payload, request)
         await request.listen()
 
-    def answer(self, payload: bytes, request: OpenRequest) -> None:
+    def answer(self, asker: str, payload: bytes, request: OpenRequest) -> None:
         """Serve a request in a task of its own, as another process would."""
         loop = asyncio.get_running_loop()
 
@@ -91,7 +95,7 @@ class MemoryNetwork:
 
         async def serve() -> None:
             try:
-                await self.serve(bytes(payload), send)
+                await self.serve(asker, bytes(payload), send)
             finally:
                 loop.call_soon(request.end)
 

@@ -77,7 +77,6 @@ class Infer(msgspec.Struct, frozen=True, tag="infer"):
         report: how the one that asks is doing, now and then.
     """
 
-    origin: Id
     task: Task
     report: DeviceReport | None = None
 

@@ -16,7 +16,7 @@ _DATAGRAM = 1200  # shorter ones are dropped (RFC 9000, 14.1)
 def is_free(endpoint: Endpoint) -> bool:
     """Whether a server could listen there now."""
     with socket.socket(_family(endpoint.host), _kind(endpoint)) as server:
-        if endpoint.protocol == "tcp":
+        if endpoint.protocol != "quic":
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((endpoint.host, endpoint.port))
@@ -37,7 +37,7 @@ def answers(text: str, timeout: float = 1.0) -> bool:
     """Whether somebody speaks the protocol of an address there; blocks for `timeout` at most."""
     endpoint = parse(text)
     try:
-        if endpoint.protocol == "tcp":
+        if endpoint.protocol != "quic":
             socket.create_connection((endpoint.host, endpoint.port), timeout).close()
             return True
         return _speaks_quic(endpoint, timeout)
@@ -140,4 +140,4 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _kind(endpoint: Endpoint) -> socket.SocketKind:
-    return socket.SOCK_STREAM if endpoint.protocol == "tcp" else socket.SOCK_DGRAM
+    return socket.SOCK_DGRAM if endpoint.protocol == "quic" else socket.SOCK_STREAM

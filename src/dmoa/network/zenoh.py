@@ -1,4 +1,6 @@
-"""A network of Zenoh peers: gossip discovery from any one known peer, liveliness, queries.
+"""A transport of Zenoh peers: gossip discovery from any one known peer, liveliness, queries.
+
+It proves nothing of who asks and who answers: `sealed.py` does.
 
 Keys, under `dmoa/NETWORK/`: `ask/DEVICE` answers requests; `alive/DEVICE/INCARNATION` is a
 liveliness token that exists while the device does. Zenoh calls back on threads of its own;
@@ -37,6 +39,7 @@ FINAL_SECONDS = 2.0
 END_SECONDS = 0.02
 INTRODUCTION_SECONDS = 0.5
 SMALL_BYTES = 32 * 1024
+TOKENS = 8  # that are kept for one device
 LARGE_THREADS, SMALL_THREADS = 8, 64
 
 
@@ -70,8 +73,6 @@ class ZenohNetwork:
         self._known = known
         self._prefix = f"dmoa/{name}"
         self._tokens: dict[str, list[str]] = {}  # device -> its incarnations, oldest first
-        self._own: set[str] = set()  # incarnations of this device
-        self._twins: set[str] = set()  # those of others that have its id
         self._serving: set[asyncio.Task[None]] = set()
         self._end_soon = _Chores(END_SECONDS)
         self._cancel_later = _Chores(FINAL_SECONDS)
@@ -107,7 +108,6 @@ class ZenohNetwork:
             f"{self._prefix}/alive/*/*", _direct(self._on_liveliness), history=True
         )
         incarnation = secrets.token_hex(8)
-        self._own.add(incarnation)
         self._token = session.liveliness().declare_token(
             f"{self._prefix}/alive/{self._device}/{incarnation}"
         )
@@ -213,9 +213,9 @@ class ZenohNetwork:
         """
         return {device: tokens[0] for device, tokens in self._tokens.items()}
 
-    def twins(self) -> int:
-        """How many others claim the id of this device."""
-        return len(self._twins)
+    def certified_name(self, device: str) -> str | None:
+        """Nothing here is certified."""
+        return None
 
     def addresses(self) -> list[str]:
         """The addresses that this device listens on, as others can dial them."""
@@ -227,20 +227,20 @@ class ZenohNetwork:
         self._on_loop(lambda: self._seen(device, incarnation, here))
 
     def _seen(self, device: str, incarnation: str, here: bool) -> None:
-        if device == self._device:
-            if not here:
-                self._twins.discard(incarnation)
-            elif incarnation not in self._own and len(self._twins) < LIMITS.peers:
-                self._twins.add(incarnation)
+        if device == self._device or (device not in self._tokens and self._is_full()):
             return
         tokens = self._tokens.setdefault(device, [])
         if here and incarnation not in tokens:
             tokens.append(incarnation)
         elif not here and incarnation in tokens:
             tokens.remove(incarnation)
+        del tokens[TOKENS:]
         if not tokens:
             del self._tokens[device]
         self._changed()
+
+    def _is_full(self) -> bool:
+        return len(self._tokens) >= 2 * LIMITS.peers
 
     # --- asking ---------------------------------------------------------------------------
 
@@ -268,6 +268,9 @@ class ZenohNetwork:
                     payload=payload,
                     timeout=QUERY_SECONDS,
                     consolidation=zenoh.ConsolidationMode.NONE,
+                    # A session that says that it answers there, too, must not keep it from the
+                    # one that is meant.
+                    target=zenoh.QueryTarget.ALL,
                     congestion_control=zenoh.CongestionControl.BLOCK,
                     express=True,
                     cancellation_token=cancellation,
@@ -339,7 +342,7 @@ class ZenohNetwork:
                 sending.add_done_callback(self._sends.discard)
 
         try:
-            await self._serve(payload, reply)
+            await self._serve("", payload, reply)
         finally:
             # The asker knows the last reply by its content. The end of the query would cost
             # both sides their time just when the next layer begins.
@@ -384,7 +387,6 @@ class ZenohNetwork:
             except zenoh.ZError as error:  # a link to a stopped peer; it is given up anyway
                 log.warning("the Zenoh session did not close in order: %s", error)
         self._tokens.clear()
-        self._twins.clear()
 
     def _on_loop(self, action: Callable[[], None]) -> None:
         """Run an action of one of Zenoh's threads on the event loop, in order."""

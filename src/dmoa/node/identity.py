@@ -1,22 +1,16 @@
 """Who this device is, also after a restart: an Ed25519 key, and the id that follows from it."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from dmoa.errors import UsageError
 from dmoa.trust.authority import private_pem
-from dmoa.trust.personal import write_private
-
-ID_LENGTH = 20
+from dmoa.trust.files import require_own, write_private
+from dmoa.trust.membership import device_id, raw
 
 
 @dataclass(frozen=True)
@@ -31,11 +25,12 @@ def load_identity(state: Path) -> Identity:
     """The identity of the device whose state folder this is; made at the first call.
 
     Raises:
-        UsageError: the folder cannot be written, or its key cannot be read.
+        UsageError: the folder cannot be written, is another user's, or its key cannot be read.
     """
     path = state / "device.key"
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_own(state, (path.name,))
         if not path.exists():
             _write_key(path)
         key = load_pem_private_key(path.read_bytes(), password=None)
@@ -49,8 +44,7 @@ def load_identity(state: Path) -> Identity:
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path} is no Ed25519 key; remove it to become a new device")
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return Identity(hashlib.sha256(public).hexdigest()[:ID_LENGTH], key)
+    return Identity(device_id(raw(key.public_key())), key)
 
 
 def _write_key(path: Path) -> None:

@@ -19,13 +19,13 @@ class KnownPeers:
 
     Args:
         path: the file.
-        open_network: whether addresses of other machines may be dialled. What a peer says of
+        leaves_machine: whether addresses of other machines may be dialled. What a peer says of
             itself must not lead a device out of a network that its user kept at home.
     """
 
-    def __init__(self, path: Path, *, open_network: bool) -> None:
+    def __init__(self, path: Path, *, leaves_machine: bool) -> None:
         self._path = path
-        self._open = open_network
+        self._leaves = leaves_machine
         self._addresses: dict[str, list[str]] = {}
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ class KnownPeers:
         return {device: addresses for device, addresses in good.items() if addresses}
 
     def _good(self, address: str) -> bool:
-        return is_plain(address) and (self._open or is_local(address))
+        return is_plain(address) and (self._leaves or is_local(address))
 
     def meet(self, card: Card) -> None:
         """Remember a device; the longest unseen of too many is forgotten."""

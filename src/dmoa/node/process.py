@@ -22,18 +22,19 @@ from dmoa.errors import UsageError
 from dmoa.folders import state_folder, user_folder
 from dmoa.llm.interface import LLM
 from dmoa.llm.specification import make_llm
-from dmoa.network.addresses import is_loopback, link_address, parse, require_loopback
+from dmoa.network.addresses import is_loopback, link_address, parse
 from dmoa.network.messages import Card
 from dmoa.network.probe import default_endpoints
+from dmoa.network.sealed import SealedNetwork
 from dmoa.network.zenoh import ZenohNetwork
-from dmoa.node.identity import Identity, load_identity
+from dmoa.node.identity import load_identity
 from dmoa.node.known import KnownPeers
+from dmoa.node.membership import OPEN_WARNING, NodeNetwork, choose_network
 from dmoa.node.settings import Settings
 from dmoa.node.storage import storage
 from dmoa.node.upkeep import Upkeep
 from dmoa.protocol.experience import Experience
 from dmoa.standings.examiner import Examiner
-from dmoa.trust import personal, public
 
 Say = Callable[[str], None]
 
@@ -78,46 +79,44 @@ async def _running(
             f"--api {settings.api} is reachable from other machines; protect it by a key:"
             " set DMOA_API_KEY or give --api-key-file FILE"
         )
-    require_loopback([*settings.listen, *settings.connect], open_network=settings.open)
-    if settings.open:
-        say(
-            "warning: --open joins a network whose authority is public: every device that reaches"
-            " this one may use its LLM and read the prompts that are sent around; use it only"
-            " among machines that you trust"
-        )
-    if settings.multicast and not settings.open:
-        raise UsageError("--multicast looks for devices of other machines; it needs --open")
     state = settings.state or state_folder(settings.name)
     async with contextlib.AsyncExitStack() as stack:
         identity = load_identity(state)
+        member = choose_network(settings, identity, state)
         stack.enter_context(_only_user_of(state))
         stored = await stack.enter_async_context(storage(state, say))
+        if settings.open:
+            say(f"warning: {OPEN_WARNING}")
+        name = member.device_name(settings.name)
+        if name != settings.name:
+            say(f"note: network {member.name} calls this device {name}, not {settings.name}")
         listener = bind(host, port)
         stack.callback(listener.close)
         llm = await make_llm(
             llm_name,
-            settings.name,
+            name,
             context_length=settings.context,
             threads=settings.threads,
             wait_seconds=settings.llm_wait_seconds,
             say=say,
         )
         stack.push_async_callback(llm.close)
-        known = KnownPeers(state / "peers.json", open_network=settings.open)
+        known = KnownPeers(state / "peers.json", leaves_machine=member.leaves_machine)
 
         def joined(card: Card) -> None:
             say(f"{card.name} is there ({card.model})")
             known.meet(card)
 
         async with _choosing_ports():
-            network = _network(settings, identity, known, say)
+            transport = _transport(settings, member, known, say)
+            network = SealedNetwork(transport, member.holder)
             device = _device(
-                settings, identity.id, llm, network, joined, say, experience=stored.experience
+                settings, name, llm, network, joined, say, experience=stored.experience
             )
             stack.push_async_callback(device.close)
             await device.start()
         configured = [link_address(address) for address in settings.connect]
-        upkeep = Upkeep(identity.id, network, known, configured, say)
+        upkeep = Upkeep(transport, network, known, configured, say, member.private)
         stack.push_async_callback(upkeep.close)
         upkeep.start(device.peer_links)
         examiner = Examiner(identity.id, stored.examinations, settings.budget)
@@ -146,6 +145,7 @@ async def _running(
             ),
             keys=keys,
             problems=lambda: upkeep.problems,
+            network=member.status,
             origins=settings.api_origins,
             hosts=settings.api_hosts,
             unattended=unattended,
@@ -155,8 +155,8 @@ async def _running(
         server.start()
         stack.push_async_callback(server.close)
         say(
-            f"{settings.name} runs {llm.info.name} ({llm.info.context_length} tokens of context)"
-            f" and listens on {', '.join(network.addresses())}"
+            f"{name} runs {llm.info.name} ({llm.info.context_length} tokens of context)"
+            f" and listens on {', '.join(network.addresses())} for {_shown(member)}"
         )
         shown = f"[{host}]" if ":" in host else host
         yield device, f"http://{shown}:{listener.getsockname()[1]}/v1"
@@ -164,17 +164,17 @@ async def _running(
 
 def _device(
     settings: Settings,
-    device_id: str,
+    name: str,
     llm: LLM,
-    network: ZenohNetwork,
+    network: SealedNetwork,
     joined: Callable[[Card], None],
     say: Say,
     *,
     experience: Experience,
 ) -> Device:
     return Device(
-        device_id,
-        settings.name,
+        network.holder.device,
+        name,
         llm,
         network,
         queue=DeviceQueue(
@@ -194,23 +194,31 @@ def _device(
     )
 
 
-def _network(settings: Settings, identity: Identity, known: KnownPeers, say: Say) -> ZenohNetwork:
-    listen, connect = settings.listen, settings.connect
+def _shown(member: NodeNetwork) -> str:
+    return "this user's devices" if member.kind == "personal" else f"network {member.name}"
+
+
+def _transport(
+    settings: Settings, member: NodeNetwork, known: KnownPeers, say: Say
+) -> ZenohNetwork:
+    listen, connect = settings.listen, [*settings.connect, *member.addresses]
     for text in [*listen, *connect]:
         if parse(text).protocol != parse(link_address(text)).protocol:
             say(f"note: {text} leaves this machine, so it is {link_address(text)}")
+        if parse(text).protocol == "tls":
+            say(f"warning: {text} is TLS over TCP: when two devices vanish without a word, links"
+                " to the others can stall; use it only where no UDP gets through")  # fmt: skip
     if not listen:
-        default, neighbours = default_endpoints(open_network=settings.open)
+        default, neighbours = default_endpoints(open_network=member.leaves_machine)
         listen = [default]
         connect = [*connect, *neighbours]
-    authority = public.authority() if settings.open else personal.authority(user_folder())
     return ZenohNetwork(
         listen,
         list(dict.fromkeys(connect)),
-        credentials=authority.admit(identity.id, identity.key),
+        credentials=member.holder.credentials(),
         known=lambda: [address for found in known.addresses().values() for address in found],
         multicast=settings.multicast,
-        name="open" if settings.open else "local",
+        name=member.holder.root.fingerprint,
     )
 
 

@@ -11,10 +11,13 @@ import logging
 from collections.abc import Callable, Sequence
 
 from dmoa.device.peers import Peers
+from dmoa.errors import UsageError
 from dmoa.network.addresses import parse
 from dmoa.network.probe import addresses_of, answers
+from dmoa.network.sealed import SealedNetwork
 from dmoa.network.zenoh import ZenohNetwork
 from dmoa.node.known import KnownPeers
+from dmoa.trust.private import PrivateNetwork
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +35,28 @@ class Upkeep:
     """Watches the links of one network.
 
     Args:
-        own_id: id of this device.
-        network: the network.
+        transport: carries the links.
+        network: the members.
         known: the devices that were met.
         configured: addresses that the user gave; only these are worth a warning.
         say: is told of each new problem.
+        private: what the state folder keeps of a private network.
     """
 
     def __init__(
         self,
-        own_id: str,
-        network: ZenohNetwork,
+        transport: ZenohNetwork,
+        network: SealedNetwork,
         known: KnownPeers,
         configured: Sequence[str],
         say: Callable[[str], None],
+        private: PrivateNetwork | None = None,
     ) -> None:
-        self._own_id = own_id
+        self._own_id = network.holder.device
         self._configured = configured
+        self._transport = transport
         self._network = network
+        self._private = private
         self._known = known
         self._say = say
         self._met: set[str] = set()  # devices that have been here since the start
@@ -57,6 +64,7 @@ class Upkeep:
         self._addresses: list[str] = []
         self._unlinked: dict[str, float] = {}  # configured address -> when it first answered
         self.problems: list[str] = []
+        self._trouble: list[str] = []  # with the folder of the private network
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, peers: Peers) -> None:
@@ -74,6 +82,7 @@ class Upkeep:
     async def _watch(self, peers: Peers) -> None:
         while True:
             try:
+                await self._follow_private()
                 await self._follow_address(peers)
                 await self._find_lost()
                 await self._find_problems(peers)
@@ -81,10 +90,21 @@ class Upkeep:
                 log.exception("upkeep")
             await asyncio.sleep(LOOK_SECONDS)
 
+    async def _follow_private(self) -> None:
+        """Learn what a command has revoked beside this process; keep where invites lead."""
+        if self._private is None:
+            return
+        try:
+            self._private.keep_addresses(self._network.addresses())
+            self._network.learn(await asyncio.to_thread(self._private.revocations))
+            self._trouble = []
+        except UsageError as error:  # links are looked after all the same
+            self._trouble = [str(error)]
+
     async def _follow_address(self, peers: Peers) -> None:
         """Listen at this machine's address of now, and tell it."""
-        if await asyncio.to_thread(self._network.must_move):
-            await self._network.move()
+        if await asyncio.to_thread(self._transport.must_move):
+            await self._transport.move()
             self._pauses.clear()
             self._say(f"the address has changed; listening on {self._shown_addresses()}")
         elif self._network.addresses() != self._addresses:
@@ -117,7 +137,7 @@ class Upkeep:
     async def _introduce(self, addresses: list[str]) -> None:
         for address in addresses:
             if await asyncio.to_thread(answers, address):
-                await self._network.introduce(address, INTRODUCTION_SECONDS)
+                await self._transport.introduce(address, INTRODUCTION_SECONDS)
                 return
 
     async def _find_problems(self, peers: Peers) -> None:
@@ -135,14 +155,9 @@ class Upkeep:
         problems = [
             f"device {device}: {reason}" for device, reason in sorted(peers.strangers.items())
         ]
-        if self._network.twins():
-            problems.append(
-                f"another device has the identity of this one ({self._own_id}), as on a copied"
-                " disk, and neither sees the other; remove device.key from the state folder of one"
-                " of them and start it again"
-            )
+        problems += [*self._network.problems(), *self._trouble]
         linked = {parse(a)[1:3] for card in peers.cards().values() for a in card.addresses}
-        linked |= {parse(a)[1:3] for a in self._network.linked()}
+        linked |= {parse(a)[1:3] for a in self._transport.linked()}
         for text in self._configured:
             endpoint = parse(text)
             hosts = await asyncio.to_thread(addresses_of, endpoint.host)
@@ -154,7 +169,8 @@ class Upkeep:
                 problems.append(f"{_NOBODY} {text}; it is tried until somebody does")
             elif now() - self._unlinked.setdefault(text, now()) >= UNLINKED_SECONDS:
                 problems.append(
-                    f"{text} answers, but not as a dmoa device of this network;"
-                    " check the address given by --connect"
+                    f"{text} answers, but not as a dmoa device of this network: its certificate,"
+                    " or this device's, is of another network or none; check the address given by"
+                    " --connect, and that both have joined the same network"
                 )
         return problems

@@ -38,6 +38,8 @@ class Limits:
         unattended_seconds: for so long the answer of one is kept, while the device runs.
         unattended_at_once: of them that are worked on.
         store_bytes: of the file of all that a device keeps.
+        revocations: memberships of a network that may be revoked, and invites of which it is kept
+            who joined by them.
         cancels: task ids that are remembered because their cancel came first.
     """
 
@@ -69,6 +71,7 @@ class Limits:
     unattended_seconds: float = 7 * 86400.0
     unattended_at_once: int = 4
     store_bytes: int = 2**30
+    revocations: int = 4096
     cancels: int = 4096
 
 

@@ -4,13 +4,13 @@ Its key is a file that only the user can read. So another user's device, or a pr
 bridges the loopback address to elsewhere, gets no link to the user's devices.
 """
 
-import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from dmoa.errors import UsageError
 from dmoa.trust.authority import Authority
+from dmoa.trust.files import write_private
 
 LOCK_SECONDS = 10.0
 _CERTIFICATE, _KEY = "network.pem", "network.key"
@@ -29,7 +29,7 @@ def authority(folder: Path) -> Authority:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "network.lock", timeout=LOCK_SECONDS):
             if not (folder / _KEY).exists():
-                certificate, key = Authority.create("dmoa on this machine")
+                certificate, key = Authority.create()
                 write_private(folder / _CERTIFICATE, certificate)
                 write_private(folder / _KEY, key)
             pair = (folder / _CERTIFICATE).read_bytes(), (folder / _KEY).read_bytes()
@@ -49,12 +49,3 @@ def authority(folder: Path) -> Authority:
             f"{folder / _CERTIFICATE} and {folder / _KEY} are no authority ({error}); remove both"
             " to make a new one, and restart all devices of this machine"
         ) from None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its user can read, whole or not at all."""
-    aside = path.with_suffix(".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    aside.replace(path)
