@@ -58,8 +58,8 @@ REQUESTS: list[Request] = [
     Hello(CARD),
     AskReport(),
     Cancel("task"),
-    Infer(HOSTILE, TASK, REPORT),
-    Infer(HOSTILE, RICH),
+    Infer(TASK, REPORT),
+    Infer(RICH),
 ]
 ANSWER = Answer("x", "stop", Usage(1, 2), 0.5, 1.5, notes=["a note"])
 REPLIES: list[Reply] = [
@@ -203,7 +203,7 @@ async def hunt_messages(*, examples: int, first_seed: int) -> None:
     """
     replies: list[bytes] = []
 
-    async def serve(payload: bytes, send: Send) -> None:
+    async def serve(sender: str, payload: bytes, send: Send) -> None:
         if isinstance(decode_request(payload), Infer):
             for reply in replies:
                 send(reply)
