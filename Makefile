@@ -24,7 +24,7 @@ clients: $(CLIENTS)/.installed  ## real clients and servers of other people, thr
 	@$(CLIENTS)/bin/dmoa models get smollm2
 	@$(CLIENTS)/bin/python -m pytest tests/clients
 
-fuzz: $(STAMP)  ## 10,000 generated requests and servers: no 500, no traceback, nothing that hangs
+fuzz: $(STAMP)  ## 10,000 generated messages, 10,000 requests and servers: no 500, no traceback, nothing that hangs
 	@$(BIN)/python -m tests.fuzz
 
 torture: $(STAMP)  ## fresh random schedules of faults for a minute a kind, one JSON line each

@@ -87,11 +87,13 @@ class School:
                 return right if right in said or self.knows(name, question) else "I do not know."
         return f"answer of {name} with some more words"
 
-    async def ask(self, i: int, model: str = "dmoa", text: str = "Why?") -> Finished:
+    async def ask(
+        self, i: int, model: str = "dmoa", text: str = "Why?", **options: Any
+    ) -> Finished:
         """A prompt of device i's user, as the API makes it."""
         device = self.cluster.devices[i]
         maker = PromptMaker(device, self.committees[i], PromptDefaults())
-        asked = Asked(model, [Message(role="user", content=text)])
+        asked = Asked(model, [Message(role="user", content=text)], **options)
         return await device.ask(await maker.make(asked))
 
     async def learn(self, i: int, seconds: float = 3600.0) -> None:

@@ -1,1 +1,1 @@
-"""Generated requests and generated servers, end to end: nothing makes the API fail or hang."""
+"""Generated messages, requests and servers, end to end: nothing makes a device fail or hang."""

@@ -1,6 +1,7 @@
 """The long hunt, with fresh examples: `python -m tests.fuzz [EXAMPLES [SEED]]`.
 
-Half of the examples are requests, half are servers. One JSON line a hunt.
+Messages between devices get so many examples, requests and servers half of it each. One JSON line
+a hunt.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import random
 import sys
 import time
 
+from tests.fuzz.messages import hunt_messages
 from tests.fuzz.requests import hunt_requests
 from tests.fuzz.streams import hunt_streams
 
@@ -17,12 +19,17 @@ def main() -> None:
     """Hunt; a failure is raised with its smallest example."""
     examples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     first_seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)
-    for hunt in (hunt_requests, hunt_streams):
-        print(f"{hunt.__name__}: {examples // 2} examples, seed {first_seed}", flush=True)
+    shares = (
+        (hunt_messages, examples),
+        (hunt_requests, examples // 2),
+        (hunt_streams, examples // 2),
+    )
+    for hunt, count in shares:
+        print(f"{hunt.__name__}: {count} examples, seed {first_seed}", flush=True)
         started = time.monotonic()
-        asyncio.run(hunt(examples=examples // 2, first_seed=first_seed))
+        asyncio.run(hunt(examples=count, first_seed=first_seed))
         seconds = round(time.monotonic() - started, 1)
-        told = {"hunt": hunt.__name__, "examples": examples // 2, "seed": first_seed}
+        told = {"hunt": hunt.__name__, "examples": count, "seed": first_seed}
         print(json.dumps({**told, "failures": 0, "seconds": seconds}), flush=True)
 
 

@@ -67,10 +67,15 @@ class PlanStanding(msgspec.Struct):
 
 
 class AllStandings(msgspec.Struct):
-    """What this device has found out about the LLMs that are there, and about plans."""
+    """What this device has found out about the LLMs that are there, and about plans.
+
+    Attributes:
+        distrusted: names of devices that answer users worse than examinations.
+    """
 
     devices: list[DeviceStanding]
     plans: list[PlanStanding]
+    distrusted: list[str]
 
 
 class Feedback(msgspec.Struct, forbid_unknown_fields=True):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dmoa.cli.attack import attack
+
 if TYPE_CHECKING:
     from dmoa.evaluation.committees import Study
     from dmoa.evaluation.findings import Findings
@@ -15,6 +17,7 @@ evaluate = typer.Typer(
     help="How good the answers of a network are, and what they cost.",
     no_args_is_help=True,
 )
+evaluate.command()(attack)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 

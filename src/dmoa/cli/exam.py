@@ -41,6 +41,13 @@ def exam(
     stdout().print(_devices(found["devices"]))
     if found["plans"]:
         stdout().print(_plans(found["plans"]))
+    if found.get("distrusted"):
+        from rich.markup import escape
+
+        from dmoa.text import printable
+
+        names = ", ".join(escape(printable(name)) for name in found["distrusted"])
+        stdout().print(f"Not asked any more, as they answer users worse than examinations: {names}")
 
 
 def _devices(devices: list[dict[str, Any]]) -> Any:

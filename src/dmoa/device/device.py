@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dmoa.device.guests import PeerService
@@ -19,7 +19,7 @@ from dmoa.network.interface import Network
 from dmoa.network.messages import Card, DeviceReport
 from dmoa.policies.law import PATIENCE, largest_backlog
 from dmoa.policies.limits import DEFAULTS, LIMITS, heartbeat
-from dmoa.protocol.events import Accepted, Event, Finished
+from dmoa.protocol.events import Accepted, Event, Finished, LayerFinished
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.records import PromptRecord
@@ -30,6 +30,8 @@ REPORT_SECONDS = 1.0
 EXPECTED_SECONDS = 10.0
 """A prompt that was promised its work and does not come for so long will not come."""
 LONGEST_QUEUE = largest_backlog(1.0, 1.0, PATIENCE)
+Answered = Callable[[Prompt, Finished, Mapping[str, str]], None]
+"""Is told of each answered prompt of the user, with the drafts of its first layer by device."""
 MANNERS = 32
 """Prompts of the owner of which the manner is remembered."""
 MANNER_CHARACTERS = 4000
@@ -119,6 +121,7 @@ class Device:
         self.draining = False
         self.idle_work: set[asyncio.Task[None]] = set()  # ended when a prompt of the owner comes
         self.manners: deque[Manner] = deque(maxlen=MANNERS)
+        self.answered: Answered = lambda prompt, finished, drafts: None
         self._records: OrderedDict[str, PromptRecord] = OrderedDict()
         self._expected: dict[str, asyncio.TimerHandle] = {}
         self._watchers: list[Callable[[PromptRecord], None]] = []
@@ -222,8 +225,11 @@ class Device:
         self.meter.prompts.count()
 
         records: list[PromptRecord] = []
+        drafts: dict[str, str] = {}
 
         def remember(event: Event) -> None:
+            if isinstance(event, LayerFinished) and event.record.layer == 1:
+                drafts.update(event.texts)
             if isinstance(event, Accepted):
                 records.append(event.record)
                 self._remember(event.record)
@@ -234,6 +240,7 @@ class Device:
                 prompt, self, self.random, remember, self.experience, self.prompt_deadline
             )
             self._see_manner(prompt, finished.record)
+            self.answered(prompt, finished, drafts)
             return finished
         finally:
             self.open_prompts -= 1

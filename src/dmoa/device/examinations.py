@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from dmoa.device.checks import Checks, Unchecked
 from dmoa.device.device import Device
 from dmoa.device.shapes import likeliest, shape_of
 from dmoa.errors import DeadlinePassed, DmoaError, PeerGone, PeerRefused
-from dmoa.policies.plans import Plan
+from dmoa.policies.plans import Plan, alone
 from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.prompt import Prompt, answer
 from dmoa.protocol.tasks import Answer, Piece, Say, Task
@@ -82,6 +83,8 @@ class Examinations:
         self._running: asyncio.Task[None] | None = None
         self._view: View | None = None
         self._viewed_at = 0.0
+        self._viewed: dict[str, Card] = {}
+        self._checks = Checks(device, examiner, self.cards, clock, self._keep)
 
     # --- what is known -----------------------------------------------------------------------
 
@@ -94,9 +97,9 @@ class Examinations:
         """What is known now of the devices that are there."""
         now, cards = self._clock(), self.cards()
         view = self._view
-        if view is None or view.cards != cards or abs(now - self._viewed_at) > VIEW_SECONDS:
+        if view is None or self._viewed != cards or abs(now - self._viewed_at) > VIEW_SECONDS:
             view = self._view = self._examiner.view(cards, now)
-            self._viewed_at = now
+            self._viewed, self._viewed_at = cards, now
         return view
 
     def topic(self, prompt: str) -> str:
@@ -106,8 +109,10 @@ class Examinations:
     def summary(self) -> dict[str, Any]:
         """What is known, for tables and programs."""
         now, cards = self._clock(), self.cards()
-        plans = self._examiner.plans(cards, now)
-        return summary(self._examiner.standings, cards, plans, now)
+        plans, agreements = self._examiner.plans(cards, now), self._examiner.kept.agreements
+        distrusted = [card.name for d, card in cards.items() if not agreements.trusts(d, now)]
+        told = summary(self._examiner.standings, cards, plans, now)
+        return {**told, "distrusted": distrusted}
 
     @property
     def own_questions(self) -> Sequence[OwnQuestion]:
@@ -145,6 +150,8 @@ class Examinations:
         pause = self._random.expovariate(1 / self._examiner.budget.gap)
         while True:
             await asyncio.sleep(max(SHORTEST_PAUSE, min(pause, LONGEST_PAUSE)))
+            while self._checks.waiting and self._idles():
+                await self._check(self._checks.waiting.popleft())
             if step := await self._next():
                 await self._carry_out(step)
             pause = self._examiner.kept.schedule.not_before - self._clock()
@@ -203,6 +210,34 @@ class Examinations:
                 self._examiner.failed(step, committee.most_seconds, self._clock())
             self._keep()
 
+    async def _check(self, unchecked: Unchecked) -> None:
+        """Let witnesses answer a user's prompt too; the user's next prompt ends that."""
+        said = {unchecked.device: unchecked.text}
+
+        async def hear(witness: str) -> None:
+            committee = _Examined(self._device, alone(witness), LONGEST_ANSWER)
+            with contextlib.suppress(DmoaError):
+                said[witness] = await self._carried_out(
+                    committee, alone(witness), unchecked.messages, Sampling()
+                )
+
+        async def hear_all() -> None:
+            for witness in self._checks.witnesses(unchecked):
+                await hear(witness)
+            self._checks.compare(said)
+
+        working = asyncio.create_task(hear_all())
+        self._device.idle_work.add(working)
+        working.add_done_callback(self._device.idle_work.discard)
+        try:
+            await asyncio.wait({working})
+        finally:
+            if not working.done():
+                working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            if not working.cancelled() and (error := working.exception()):
+                log.error("a comparison", exc_info=error)  # a fault of ours costs no more
+
     async def _put(self, step: Step, committee: "_Examined") -> None:
         text = ""
         with contextlib.suppress(DmoaError):  # the committee has seen it, or it was empty
@@ -224,12 +259,17 @@ class Examinations:
                 self._examiner.failed(step, seconds, now)
 
     async def _answer(self, step: Step, committee: "_Examined") -> str:
-        question, shape = step.question, shape_of(step.ask.plan, self._device.own_id)
-        manner = question.manner
+        question, manner = step.question, step.question.manner
         messages = [Message(role="user", content=question.text)]
         if manner.system is not None:
             messages.insert(0, Message(role="system", content=manner.system))
         sampling = Sampling(temperature=manner.temperature, max_tokens=manner.max_tokens)
+        return await self._carried_out(committee, step.ask.plan, messages, sampling)
+
+    async def _carried_out(
+        self, committee: "_Examined", plan: Plan, messages: list[Message], sampling: Sampling
+    ) -> str:
+        shape = shape_of(plan, self._device.own_id)
         prompt = Prompt(
             messages,
             shape.layers,

@@ -18,11 +18,13 @@ import msgspec
 from dmoa.client import ask_async
 from dmoa.device.device import Device
 from dmoa.device.queue import DeviceQueue
+from dmoa.device.shapes import shape_of
 from dmoa.errors import DmoaError
 from dmoa.evaluation.grid import Way
 from dmoa.llm.interface import LLM
 from dmoa.network.memory import MemoryHub
 from dmoa.node.local import NAMES, LocalNetwork
+from dmoa.policies.plans import Plan
 from dmoa.protocol.conversation import Message, Sampling
 from dmoa.protocol.experience import Experience
 from dmoa.protocol.layer import LayerPolicy
@@ -119,6 +121,44 @@ class MemoryArena:
         )
         experience = self._experience.setdefault((owner, way.name), Experience())
         finished = await answer(prompt, self._devices[owner], draw, lambda event: None, experience)
+        return ArenaAnswer(finished.text, finished.record)
+
+    async def carry_out(
+        self,
+        owner: int,
+        question: str,
+        plan: Plan,
+        policy: LayerPolicy,
+        draw: random.Random,
+        deadline: float | None = None,
+    ) -> ArenaAnswer | None:
+        """What comes of a plan, greedily.
+
+        Args:
+            owner: number of the device whose user asks.
+            question: the user's message.
+            plan: what is done; devices are called by their names.
+            policy: how long a layer waits.
+            draw: draws the order of the proposers.
+            deadline: seconds; None of the answer comes after it.
+        """
+        shape = shape_of(plan, self.names[owner])
+        prompt = Prompt(
+            [Message(role="user", content=question)],
+            shape.layers,
+            shape.proposers,
+            Sampling(temperature=0.0),
+            aggregation=shape.aggregation,
+            policy=policy,
+            aggregator=shape.aggregator,
+            among=shape.among,
+        )
+        try:
+            finished = await answer(
+                prompt, self._devices[owner], draw, lambda event: None, deadline=deadline
+            )
+        except DmoaError:
+            return None
         return ArenaAnswer(finished.text, finished.record)
 
     async def close(self) -> None:

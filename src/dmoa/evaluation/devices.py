@@ -10,6 +10,13 @@ from dmoa.llm.llamacpp import LlamaCpp
 from dmoa.llm.specification import make_llm
 
 
+async def pocket_llm(name: str, *, hidden: bool = False) -> LLM:
+    """A pocket LLM of this process; hidden: its answers do not say how sure they are."""
+    made = await make_llm(f"pocket:{name}", name, threads=1)
+    assert isinstance(made, LlamaCpp)
+    return WholeAnswers(made, without_confidence) if hidden else WholeAnswers(made)
+
+
 def pocket_devices(*, live: bool = False, hidden: bool = False) -> OpenArena:
     """Opens devices with the pocket LLMs that it is given the names of, one each.
 
@@ -18,14 +25,11 @@ def pocket_devices(*, live: bool = False, hidden: bool = False) -> OpenArena:
         hidden: answers do not say how sure they are; not live.
     """
 
-    async def llm(name: str) -> LLM:
-        made = await make_llm(f"pocket:{name}", name, threads=1)
-        assert isinstance(made, LlamaCpp)
-        return WholeAnswers(made, without_confidence) if hidden else WholeAnswers(made)
-
     async def open_arena(names: Sequence[str]) -> Arena:
         if live:
             return await LiveArena.open([f"pocket:{name}" for name in names])
-        return await MemoryArena.open(await all_or_none([llm(name) for name in names]))
+        return await MemoryArena.open(
+            await all_or_none([pocket_llm(name, hidden=hidden) for name in names])
+        )
 
     return open_arena

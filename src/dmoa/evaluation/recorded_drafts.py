@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Row:
         kind: what it is about; used as the topic of examinations only.
         drafts: each model's greedy answer.
         committees: by the aggregating model, the answer from one draft of every model.
+        samples: each model's first sampled answer, where there is one.
     """
 
     exam: bool
@@ -49,6 +50,7 @@ class Row:
     answers: tuple[str, ...]
     drafts: Mapping[str, str]
     committees: Mapping[str, str]
+    samples: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rows(paths: Sequence[Path]) -> list[Row]:
@@ -100,6 +102,11 @@ def _row(line: bytes, where: str) -> Row:
             for model, texts in (found.get("aggregated") or {}).items()
             if _RECORDED_COMMITTEE in texts
         }
+        samples = {
+            str(model): str(d["samples"][0]["text"])
+            for model, d in found["drafts"].items()
+            if d.get("samples")
+        }
         role, answers = found["role"], tuple(str(answer) for answer in found["answers"])
         row = Row(
             role == "exam",
@@ -108,8 +115,9 @@ def _row(line: bytes, where: str) -> Row:
             answers,
             drafts,
             committees,
+            samples,
         )
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise UsageError(
             f"{where}: no row of recorded drafts ({type(error).__name__}: {error}); it needs role,"
             " question, answers, and for each model drafts with a greedy text"

@@ -36,10 +36,16 @@ class ProposerFailed(msgspec.Struct, frozen=True, tag="proposer_failed"):
 
 
 class LayerFinished(msgspec.Struct, frozen=True, tag="layer_finished"):
-    """A layer is over."""
+    """A layer is over.
+
+    Attributes:
+        drafts: how many came in.
+        texts: the drafts, by device.
+    """
 
     record: LayerRecord
     drafts: int
+    texts: dict[str, str] = {}
 
 
 class Aggregating(msgspec.Struct, frozen=True, tag="aggregating"):

@@ -130,7 +130,8 @@ class Layer:
             await self._stop()
         if not self._drafts:
             ledger.note(f"layer {self._number}: no draft came in; the answer goes on without")
-        self._tell(LayerFinished(record, len(self._drafts)))
+        texts = {draft.device: draft.text for draft in self._drafts.values()}
+        self._tell(LayerFinished(record, len(self._drafts), texts))
         return [self._drafts[place] for place in sorted(self._drafts)]
 
     async def _gather(self, quorum: int) -> None:

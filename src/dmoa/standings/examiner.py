@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dmoa.policies.plans import Plan
+from dmoa.standings.agreements import WITNESSES, Agreements
 from dmoa.standings.candidates import worth_examining
 from dmoa.standings.decision import Card, Held, View, plan_subject, view
 from dmoa.standings.grading import is_right
@@ -39,6 +40,7 @@ class Kept(msgspec.Struct):
     Attributes:
         seed: private: who knows it knows all answers.
         own: the user's own questions, by their numbers.
+        agreements: whether peers answer users as they answer examinations.
         held: what is chosen now.
     """
 
@@ -46,6 +48,7 @@ class Kept(msgspec.Struct):
     standings: Standings = msgspec.field(default_factory=Standings)
     schedule: State = msgspec.field(default_factory=State)
     own: dict[int, OwnQuestion] = {}
+    agreements: Agreements = msgspec.field(default_factory=Agreements)
     held: Held = Held()
 
 
@@ -94,6 +97,7 @@ class Examiner:
             seconds: mean service time of each device, where known.
             manners: what came with the user's latest prompts.
         """
+        cards = self._trusted(cards, now)
         plans = self.plans(cards, now)
         users = sorted(self.kept.own)
         ask = self._schedule.next(now, cards, idle, self.standings, plans, seconds, users)
@@ -108,6 +112,8 @@ class Examiner:
         right = is_right(answer, step.question.answers)
         users = step.ask.question in self.kept.own
         outcome = Outcome(step.ask.question, step.question.topic, right, now, users)
+        if step.ask.plan.method == "alone":
+            self.kept.agreements.examined(step.ask.subject, step.ask.question, answer)
         return self.standings.note(step.ask.subject, outcome)
 
     def failed(self, step: Step, seconds: float, now: float) -> None:
@@ -145,18 +151,41 @@ class Examiner:
 
     def plans(self, cards: Mapping[str, Card], now: float) -> list[Plan]:
         """Plans of several devices that are worth examining, the chosen one among them."""
-        plans = worth_examining(self.standings, self.own, cards, now)
+        trusted = self._trusted(cards, now)
+        plans = worth_examining(self.standings, self.own, trusted, now)
         held = self.kept.held.plan
-        if held is not None and held not in plans and held.members <= cards.keys():
+        if held is not None and held not in plans and held.members <= trusted.keys():
             plans.append(held)
         return plans
 
     def view(self, cards: Mapping[str, Card], now: float) -> View:
         """What is known, to decide from; to be made anew when an outcome or a card is new."""
         plans, held = self.plans(cards, now), self.kept.held
-        made = view(self.standings, self.own, cards.values(), now, plans, held)
+        made = view(self.standings, self.own, self._trusted(cards, now).values(), now, plans, held)
         self.kept.held = made.held
         return made
+
+    def witnesses(self, device: str, cards: Mapping[str, Card], now: float) -> list[str]:
+        """Who answers a prompt too that a device has answered alone: the own LLM, and the best."""
+        others = [d for d in self._trusted(cards, now) if d not in (self.own, device)]
+        skill = {d: self.standings.record(cards[d].subject).skill(now).mean for d in others}
+        return [self.own, *sorted(others, key=skill.__getitem__, reverse=True)[:WITNESSES]]
+
+    def compare(
+        self, cards: Mapping[str, Card], answers: Mapping[str, str], now: float
+    ) -> set[str]:
+        """Compare devices' answers to a user's prompt; those that are distrusted from now on."""
+        said = {cards[device].subject: text for device, text in answers.items()}
+        own = cards[self.own].subject
+        return {
+            device
+            for device in answers
+            if device != self.own
+            and self.kept.agreements.compare(cards[device].subject, device, own, said, now)
+        }
+
+    def _trusted(self, cards: Mapping[str, Card], now: float) -> dict[str, Card]:
+        return {d: card for d, card in cards.items() if self.kept.agreements.trusts(d, now)}
 
     def topic(self, prompt: str) -> str:
         """The topic of a user's prompt, or "" if it is like none of the examinations'."""
