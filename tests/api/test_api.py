@@ -240,6 +240,7 @@ async def test_when_nobody_can_answer_it_is_a_503() -> None:
         assert "the script says that it fails" in refused.value.message
 
 
+@pytest.mark.slow
 async def test_a_deadline_is_a_408_and_an_error_in_a_stream_that_has_begun() -> None:
     async with served(1, seconds=60.0, device_options={"prompt_deadline": 0.6}) as s:
         with pytest.raises(openai.APIStatusError) as refused:

@@ -410,6 +410,7 @@ async def test_what_cannot_be_done_is_said_and_the_node_goes_on(
         assert (await s.post(json.dumps(GOOD).encode(), PATH)).status == 200
 
 
+@pytest.mark.slow
 async def test_a_failure_in_the_middle_ends_the_stream_with_its_words() -> None:
     async with served(1, seconds=60.0, device_options={"prompt_deadline": 0.6}) as s:
         stream = await s.client.responses.create(model=OWN, input="Why?", stream=True)

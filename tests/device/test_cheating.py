@@ -100,6 +100,7 @@ def cheat(s: School, cheater: str) -> None:
     s._respond = answers  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_a_peer_that_knows_the_words_is_found_out_by_the_users_own_questions() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.98})) as s:
@@ -130,6 +131,7 @@ def test_a_peer_that_knows_the_words_is_found_out_by_ratings() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_what_a_peer_says_of_itself_or_others_is_no_outcome() -> None:
     """Standings have outcomes of the device's own examinations and ratings, and nothing else."""
 

@@ -258,6 +258,7 @@ def test_a_busy_peer_is_not_examined_and_an_idle_one_is() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_examinations_are_no_prompts_of_the_owner() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.5})) as s:
@@ -296,6 +297,7 @@ def test_nothing_tells_an_examination_from_a_prompt() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["garbage", "request"])
 def test_a_peer_that_refuses_has_no_standing_and_is_left_alone(reason: Any) -> None:
     async def work() -> None:
@@ -330,6 +332,7 @@ def test_an_empty_answer_is_a_wrong_one() -> None:
     run_virtual(work())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endless", [0, 1])
 def test_an_answer_without_an_end_is_cut_and_wrong_and_keeps_nobody_waiting(endless: int) -> None:
     async def work() -> None:
@@ -378,6 +381,7 @@ def test_a_restart_keeps_what_is_known_and_what_the_user_has_rated(tmp_path: Pat
     run_virtual(work())
 
 
+@pytest.mark.slow
 def test_a_draining_device_examines_nobody() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.5}), seconds=50.0) as s:

@@ -40,6 +40,7 @@ def test_both_regimes_are_found_out(tmp_path: Path) -> None:
     assert found["same"].why.endswith("committees have not been better")
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     study = Study(16, 3, rows=(Row(0, 0),), teams=("diverse",), baselines=False)
     first = run(tmp_path, School(study), study)
@@ -48,6 +49,7 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert again.asked == 0
 
 
+@pytest.mark.slow
 def test_what_examinations_cost_is_told(tmp_path: Path) -> None:
     study = Study(16, 3, rows=(Row(0, 0),), teams=("diverse",), baselines=False)
     school = School(study)

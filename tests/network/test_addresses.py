@@ -78,6 +78,7 @@ async def test_a_device_is_found_by_quic_without_a_link_and_others_are_not() -> 
         assert not await asyncio.to_thread(answers, "quic/no such name:1", 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["tcp", "quic"])
 async def test_two_devices_without_a_link_are_introduced_and_nobody_is_disturbed(
     protocol: str,
@@ -107,6 +108,7 @@ def foreign_authority() -> Authority:
     return Authority(*Authority.create("another network"))
 
 
+@pytest.mark.slow
 async def test_devices_of_another_authority_get_no_link() -> None:
     ports = free_ports(2)
     async with AsyncExitStack() as stack:

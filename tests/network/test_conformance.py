@@ -65,7 +65,11 @@ class Air:
         return f"{self._kind}/127.0.0.1:{self._ports[number]}"
 
 
-@pytest.fixture(params=["memory", "tcp", "quic", "sealed memory", "sealed quic"])
+REAL = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("tcp", "quic", "sealed quic")]
+"""Sessions of Zenoh take their time to meet and to close."""
+
+
+@pytest.fixture(params=["memory", "sealed memory", *REAL])
 def air(request: pytest.FixtureRequest) -> Air:
     return Air(request.param)
 

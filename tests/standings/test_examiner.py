@@ -93,6 +93,7 @@ def test_a_restart_goes_on_where_it_was() -> None:
     assert again.kept == examiner.kept
 
 
+@pytest.mark.slow
 def test_what_was_chosen_is_held_over_a_restart_and_is_examined_on() -> None:
     examiner, now = examined(coins(dict.fromkeys(CARDS, 0.45)))
     chosen = decide_idle(examiner.view(CARDS, now)).plan
@@ -266,6 +267,7 @@ def test_plans_worth_examining_are_few_and_of_those_near_the_best() -> None:
     assert worth_examining(Standings(), "d0", many, 0.0) == []
 
 
+@pytest.mark.slow
 def test_the_summary_has_what_a_table_needs() -> None:
     examiner, now = examined(coins(dict.fromkeys(CARDS, 0.45)))
     found = summary(examiner.standings, CARDS, examiner.plans(CARDS, now), now)
