@@ -18,6 +18,8 @@ from dmoa.standings.topics import Topics
 from tests.school import School, coins, school
 from tests.virtual import run_virtual
 
+pytestmark = pytest.mark.slow
+
 WORDS = (
     *("leeks", "eggs", "bread", "sail", "aunt", "landlord"),
     *("volcano", "rope", "grammar", "invoice", "bakery", "riddle"),
@@ -35,7 +37,6 @@ def auc(one: Sequence[float], two: Sequence[float]) -> float:
     return statistics.fmean((a > b) + (a == b) / 2 for a in one for b in two)
 
 
-@pytest.mark.slow
 def test_length_sampling_timing_and_envelope_tell_a_peer_nothing() -> None:
     """A peer keeps everything it can measure of its tasks but the words, and learns nothing."""
 
@@ -100,7 +101,6 @@ def cheat(s: School, cheater: str) -> None:
     s._respond = answers  # type: ignore[method-assign]
 
 
-@pytest.mark.slow
 def test_a_peer_that_knows_the_words_is_found_out_by_the_users_own_questions() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.98})) as s:
@@ -131,7 +131,6 @@ def test_a_peer_that_knows_the_words_is_found_out_by_ratings() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 def test_what_a_peer_says_of_itself_or_others_is_no_outcome() -> None:
     """Standings have outcomes of the device's own examinations and ratings, and nothing else."""
 

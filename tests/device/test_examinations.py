@@ -18,6 +18,8 @@ from tests.school import School, coins, school
 from tests.store.inline import database
 from tests.virtual import run_virtual
 
+pytestmark = pytest.mark.slow
+
 WEAK, STRONG = {"d0": 0.3, "d1": 0.9, "d2": 0.4}, {"d0": 0.9, "d1": 0.3, "d2": 0.4}
 
 
@@ -110,7 +112,6 @@ def test_the_best_peer_is_not_asked_while_it_is_busy_or_hangs() -> None:
     run_virtual(work(), at_most=1e7)
 
 
-@pytest.mark.slow
 def test_members_that_know_different_things_become_a_committee() -> None:
     async def work() -> None:
         async with school(4, coins({f"d{i}": 0.45 for i in range(4)})) as s:
@@ -125,7 +126,6 @@ def test_members_that_know_different_things_become_a_committee() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 def test_a_committee_leaves_out_whom_it_is_not_worth_asking() -> None:
     async def work() -> None:
         skills = {"d0": 0.02, "d1": 0.5, "d2": 0.5, "d3": 0.5}
@@ -142,7 +142,6 @@ def test_a_committee_leaves_out_whom_it_is_not_worth_asking() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 def test_equals_that_know_the_same_stay_alone() -> None:
     async def work() -> None:
         async with school(4, lambda name, q: coins({"all": 0.5})("all", q)) as s:
@@ -258,7 +257,6 @@ def test_a_busy_peer_is_not_examined_and_an_idle_one_is() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 def test_examinations_are_no_prompts_of_the_owner() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.5})) as s:
@@ -297,7 +295,6 @@ def test_nothing_tells_an_examination_from_a_prompt() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["garbage", "request"])
 def test_a_peer_that_refuses_has_no_standing_and_is_left_alone(reason: Any) -> None:
     async def work() -> None:
@@ -332,7 +329,6 @@ def test_an_empty_answer_is_a_wrong_one() -> None:
     run_virtual(work())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("endless", [0, 1])
 def test_an_answer_without_an_end_is_cut_and_wrong_and_keeps_nobody_waiting(endless: int) -> None:
     async def work() -> None:
@@ -381,7 +377,6 @@ def test_a_restart_keeps_what_is_known_and_what_the_user_has_rated(tmp_path: Pat
     run_virtual(work())
 
 
-@pytest.mark.slow
 def test_a_draining_device_examines_nobody() -> None:
     async def work() -> None:
         async with school(2, coins({"d0": 0.5, "d1": 0.5}), seconds=50.0) as s:

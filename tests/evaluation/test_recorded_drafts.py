@@ -13,6 +13,8 @@ from dmoa.cli import main as cli
 from dmoa.errors import UsageError
 from dmoa.evaluation.recorded_drafts import Replay, read_rows, replay
 
+pytestmark = pytest.mark.slow
+
 SKILLS = {"big": 0.8, "middle": 0.4, "small": 0.1}
 
 
