@@ -96,7 +96,7 @@ async def _measure() -> list[dict[str, Any]]:
         assert started.stdout is not None
         direct = int(await started.stdout.readline())
         api = f"http://127.0.0.1:{direct}/v1"
-        slots = ["--slots", "256", "--max-prompts", "512"]
+        slots = ["--slots", "256", "--patience", "1000"]
         async with (
             litellm_proxy(api, "tiny") as litellm,
             LocalNetwork(1, f"openai:{api}#tiny", slots) as network,

@@ -153,7 +153,9 @@ async def overhead() -> dict[str, Any]:
 async def throughput() -> dict[str, Any]:
     """Prompts per second through one node's API with LLMs that take no time."""
     rates = []
-    async with LocalNetwork(4, "scripted:deterministic,mean=0,answer=Yes.") as network:
+    async with LocalNetwork(
+        4, "scripted:deterministic,mean=0,answer=Yes.", environment={"DMOA_PATIENCE": "1000"}
+    ) as network:
         api = client(network.devices[0].url, None)
 
         async def worker(count: int) -> None:

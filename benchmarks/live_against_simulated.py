@@ -33,7 +33,7 @@ async def run() -> list[dict[str, Any]]:
     )
     prompts: list[dict[str, Any]] = []
     # A layer ends when all its responses are in, as in the paper: no quorum, no grace.
-    patient = {"DMOA_QUORUM": "1", "DMOA_MAX_PROMPTS": "100000"}
+    patient = {"DMOA_QUORUM": "1", "DMOA_PATIENCE": "1000"}
     llm = f"scripted:exponential,mean={ALPHA},seed={SEED}"
     async with LocalNetwork(DEVICES, llm, environment=patient) as network:
         apis = [client(device.url, None) for device in network.devices]

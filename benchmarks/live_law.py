@@ -81,7 +81,7 @@ def offered(devices: int, load: float, busy: bool, seconds: float) -> list[tuple
 async def run(devices: int, arrivals: list[tuple[float, int]]) -> list[Prompt]:
     """The live run: one dictionary a prompt, in order of arrival."""
     llm = f"scripted:exponential,mean={ALPHA},seed={SEED}"
-    network = LocalNetwork(devices, llm, environment={"DMOA_MAX_PROMPTS": "100000"})
+    network = LocalNetwork(devices, llm)
     know_each_other(network)
     prompts: list[Prompt] = []
     async with network:

@@ -210,3 +210,17 @@ def test_who_took_more_than_a_share_lately_has_less_patience() -> None:
             assert loads.patience(60.0) > 3 * mine, "it fades"
 
     run_virtual(work())
+
+
+def test_work_that_is_done_counts_no_more_however_much_was_sent() -> None:
+    async def work() -> None:
+        async with Cluster(4, seconds=0.0001) as cluster:
+            committees = committees_of(cluster)
+
+            async def one_after_another() -> list[Finished | QueueFull]:
+                return [await ask(cluster, Wish(Size(1, 3)), committees) for _ in range(50)]
+
+            results = await asyncio.gather(*(one_after_another() for _ in range(3)))
+            assert all(isinstance(r, Finished) for several in results for r in several)
+
+    run_virtual(work())

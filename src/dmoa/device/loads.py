@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dmoa.network.messages import DeviceReport
 from dmoa.policies.law import USE_MEMORY, fair_patience, mean_service, seen_backlog
 from dmoa.policies.limits import LIMITS
-from dmoa.policies.plans import Load
+from dmoa.policies.plans import ANYWHERE, Load
 
 NEWS_SECONDS = 1.0
 """A device is told not more often how this one is doing."""
@@ -155,7 +155,7 @@ class Loads:
         mean, now = self._mean(), self._clock()
         said = {d: (w, w.report) for d, w in self._words.items() if w.report is not None}
         published = {
-            device: self._services(report, word.sent + self._pending(device), mean)
+            device: self._services(report, self._on_top(device, word), mean)
             for device, (word, report) in said.items()
         }
         usual = sum(published.values()) / len(published) if published else 0.0
@@ -168,7 +168,7 @@ class Loads:
         elsewhere = sum(backlog.values()) / len(backlog) if backlog else 0.0
         pace = {d: report.alpha / mean for d, (_, report) in said.items() if report.alpha}
         for device in devices:
-            if device not in backlog:
+            if device not in backlog and device != ANYWHERE:
                 # Nothing is known of it; one that was asked and hangs has no price at all.
                 backlog[device] = math.nan if self.is_silent(device) else usual
         own = self._own()
@@ -204,6 +204,10 @@ class Loads:
         """Inferences of this user's prompts, in mean service times, the old ones faded."""
         memory = USE_MEMORY * self._mean()
         return self._used * math.exp(min(0.0, (self._used_at - self._clock()) / memory))
+
+    def _on_top(self, device: str, word: _Word) -> int:
+        """Tasks for a device of which its last word cannot tell: sent since, or still to be."""
+        return min(word.sent, self._in_flight[device]) + self._pending(device)
 
     def _services(self, report: DeviceReport, more: int, mean: float) -> float:
         tasks = report.queue + report.serving + report.promised + more
