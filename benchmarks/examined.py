@@ -36,6 +36,8 @@ EAGER = ["--exam-share", "1", "--exam-daily", "100000", "--exam-gap"]
 SEED = 20261203
 """Of the held-out questions; devices draw theirs from secrets, PocketQA's come from SEED + 1."""
 LOOK_SECONDS = 5.0
+LONGEST_ANSWER = 128
+"""Tokens of an answer to a held-out question: small LLMs sometimes go on to their window's end."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ async def asked(
     """What a device's user gets: rights, inferences, plans and reasons."""
     rights, tasks, plans, whys = [], [], Counter[str](), Counter[str]()
     for question in questions:
-        reply = await ask_async(question.text, node=device.url, model=model, **parameters)
+        reply = await ask_async(
+            question.text, node=device.url, model=model, max_tokens=LONGEST_ANSWER, **parameters
+        )
         rights.append(float(question.right(reply.text)))
         tasks.append(reply.dmoa["tasks"])
         plan = reply.dmoa.get("plan") or {}
