@@ -143,6 +143,9 @@ class Device:
     async def close(self) -> None:
         """Leave the network; what still runs is ended. The LLM stays its owner's to close."""
         self._end_idle_work()
+        for expected in self._expected.values():
+            expected.cancel()
+        self._expected.clear()
         await self.health.close()
         await self.service.close()
         await self.peer_links.close()

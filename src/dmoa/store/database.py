@@ -183,7 +183,7 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     try:
         result = work(connection)
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever breaks the work off, none of it is kept
         if connection.in_transaction:  # SQLite ends some of those that fail by itself
             connection.execute("ROLLBACK")
         raise
