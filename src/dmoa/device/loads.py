@@ -66,6 +66,7 @@ class Loads:
         self._clock = clock
         self._words: OrderedDict[str, _Word] = OrderedDict()
         self._promises: dict[str, Counter[str]] = {}  # by prompt: tasks not sent yet
+        self._pending = Counter[str]()  # the same of all prompts, for each decision looks at it
         self._in_flight: Counter[str] = Counter()
         self._told: OrderedDict[str, float] = OrderedDict()
         self._used = 0.0
@@ -112,31 +113,38 @@ class Loads:
     @property
     def promised(self) -> int:
         """Tasks that prompts under way will still put on this device's own queue."""
-        return self._pending(self._own_id)
-
-    def _pending(self, device: str) -> int:
-        return sum(tasks[device] for tasks in self._promises.values())
+        return self._pending[self._own_id]
 
     def promise(self, prompt: str, tasks: Mapping[str, int]) -> None:
         """A prompt is taken on, and will put so many tasks on each device."""
+        self.settle(prompt)
         self._promises[prompt] = Counter(tasks)
+        self._pending.update(tasks)
         self._used = self._recent_use() + sum(tasks.values())
         self._used_at = self._clock()
 
     def settle(self, prompt: str) -> None:
         """A prompt is over, or was never begun."""
-        self._promises.pop(prompt, None)
+        for device, tasks in self._promises.pop(prompt, Counter[str]()).items():
+            self._come(device, tasks)
 
     def begin(self, prompt: str, device: str) -> None:
         """A task of a prompt goes to a device."""
         tasks = self._promises.get(prompt)
         if tasks is not None and tasks[device] > 0:
             tasks[device] -= 1
+            self._come(device, 1)
         if device == self._own_id:
             return
         self._in_flight[device] += 1
         if word := self._words.get(device):
             word.sent += 1
+
+    def _come(self, device: str, tasks: int) -> None:
+        """So many tasks are pending no more."""
+        self._pending[device] -= tasks
+        if self._pending[device] <= 0:
+            del self._pending[device]
 
     def end(self, device: str) -> None:
         """A task that went to a device is over."""
@@ -147,7 +155,7 @@ class Loads:
     # --- what follows for a decision ---------------------------------------------------------
 
     def load(self, devices: Iterable[str]) -> Load:
-        """How busy the devices are now; O(devices and prompts under way).
+        """How busy the devices are now; O(devices).
 
         Args:
             devices: of which a decision wants to know, the own one among them or not.
@@ -207,7 +215,7 @@ class Loads:
 
     def _on_top(self, device: str, word: _Word) -> int:
         """Tasks for a device of which its last word cannot tell: sent since, or still to be."""
-        return min(word.sent, self._in_flight[device]) + self._pending(device)
+        return min(word.sent, self._in_flight[device]) + self._pending[device]
 
     def _services(self, report: DeviceReport, more: int, mean: float) -> float:
         tasks = report.queue + report.serving + report.promised + more
